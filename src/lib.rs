@@ -1,0 +1,12 @@
+//! cdrveil: pseudonymises call detail records (CDRs) on Kafka.
+//!
+//! Raw CDRs go in; out come pseudonymised records for billing, sealed
+//! restricted fields, and sealed rejects with a reason. The program fails
+//! closed: what it cannot read, place or key is rejected, sealed and counted.
+//!
+//! The map, from the door inwards (arrows run one way, held by
+//! `tests/architecture.rs`):
+//!
+
+pub mod secret;
+pub mod settings;

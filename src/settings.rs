@@ -1,0 +1,191 @@
+//! Ground floor for reading settings files: where a fault is, and what to do.
+//!
+//! Every TOML file goes through [`Source::parse`]; every later fault is raised with
+//! the byte span the value came from, so that a message always reads
+//! `file:line:column: what, what to do`.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de};
+
+/// A fault in a settings file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    file: PathBuf,
+    /// Line and column, both from 1; absent when the whole file is at fault.
+    place: Option<(usize, usize)>,
+    message: String,
+}
+
+impl Fault {
+    /// A fault at a byte span of the file's text.
+    pub fn at(file: &Path, text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_path_buf(),
+            place: Some(line_column(text, span.start)),
+            message: message.into(),
+        }
+    }
+
+    /// A fault of the file as a whole (missing, unreadable).
+    pub fn whole(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_path_buf(),
+            place: None,
+            message: message.into(),
+        }
+    }
+
+    /// The message without its place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A settings file's text with its path: what later checks need to point at a line.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The path as the user gave it.
+    pub path: PathBuf,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// A fault at a span of this file.
+    pub fn fault(&self, span: Range<usize>, message: impl Into<String>) -> Fault {
+        Fault::at(&self.path, &self.text, span, message)
+    }
+
+    /// Parses the text as `T`.
+    ///
+    /// # Errors
+    ///
+    /// Syntax, types, unknown or missing keys: the first, with its place.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        toml::from_str(&self.text).map_err(|error| {
+            let message = complete(error.message());
+            match error.span() {
+                Some(span) => self.fault(span, message),
+                None => Fault::whole(&self.path, message),
+            }
+        })
+    }
+}
+
+/// The TOML reader's message, with a cure where it has none.
+pub fn complete(message: &str) -> String {
+    let message = message.trim().replace('\n', " ");
+    if message.starts_with("missing field") {
+        format!("{message}: the sample files in config/ show every key with what it means")
+    } else if message == "duplicate key" {
+        "duplicate key: it is written further up already, keep one of the two".to_owned()
+    } else {
+        message
+    }
+}
+
+fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line_start = before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+    (memchr::memchr_iter(b'\n', before).count() + 1, column)
+}
+
+/// A duration as users write it: `"100ms"`, `"30s"`, `"15m"`, `"1h"`, `"7d"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration in quotes: a whole number with a unit, such as \"100ms\", \"30s\", \"15m\", \"1h\" or \"7d\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                parse_duration(text)
+                    .map(Span)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [
+            ("100ms", Some(100)),
+            ("30s", Some(30_000)),
+            ("15 m", Some(900_000)),
+            ("1h", Some(3_600_000)),
+            ("7d", Some(604_800_000)),
+            ("5", None),
+            ("", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("99999999999999999999d", None),
+        ] {
+            assert_eq!(parse_duration(text), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_names_file_line_and_column() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            #[allow(dead_code)]
+            name: String,
+        }
+        let source = Source {
+            path: "a.toml".into(),
+            text: "name = \"x\"\n\nnme = 3\n".into(),
+        };
+        let fault = source.parse::<File>().unwrap_err().to_string();
+        assert!(fault.starts_with("a.toml:3:1: unknown field `nme`"), "{fault}");
+    }
+}
