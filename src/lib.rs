@@ -7,6 +7,8 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 
+pub mod pseudonym;
 pub mod secret;
 pub mod settings;

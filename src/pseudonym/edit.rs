@@ -1,0 +1,230 @@
+//! Which edits of a running keyring are taken.
+//!
+//! Invariant: no edit changes the pseudonyms of records already written: what
+//! has begun stays, ids are never used again, what is destroyed stays destroyed.
+
+use thiserror::Error;
+
+use crate::pseudonym::epoch::{EpochId, EventTime};
+use crate::pseudonym::keyring::{Epoch, Keyring, Status};
+use crate::pseudonym::mac::Kcv;
+
+impl Keyring {
+    /// Whether `next` may replace this keyring while records are written.
+    ///
+    /// `now` is the latest event time that may already have been used: the
+    /// clock, plus how far ahead of it a call's time may lie.
+    ///
+    /// # Errors
+    ///
+    /// [`EditRefused`] when an epoch that has begun would be removed, moved or
+    /// get another key, a new one would begin in the past, or a destroyed one
+    /// would come back.
+    pub fn allows_edit(&self, next: &Self, now: EventTime) -> Result<(), EditRefused> {
+        for old in self.epochs() {
+            match next.epochs().iter().find(|epoch| epoch.id() == old.id()) {
+                Some(new) => allows_change(old, new, now)?,
+                None if old.status() == Status::Destroyed => {
+                    return Err(EditRefused::TombstoneRemoved(*old.id()));
+                }
+                None if old.activate_at() <= now => return Err(EditRefused::Removed(*old.id())),
+                None => {}
+            }
+        }
+        let known = |id: EpochId| self.epochs().iter().any(|epoch| *epoch.id() == id);
+        match next
+            .epochs()
+            .iter()
+            .find(|new| new.activate_at() <= now && !known(*new.id()))
+        {
+            Some(new) => Err(EditRefused::InsertedInPast(*new.id(), new.activate_at())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn allows_change(old: &Epoch, new: &Epoch, now: EventTime) -> Result<(), EditRefused> {
+    if old.status() == Status::Destroyed && new.status() != Status::Destroyed {
+        return Err(EditRefused::CameBack(*old.id()));
+    }
+    if let (Some(before), Some(after)) = (old.kcv(), new.kcv())
+        && before != after
+    {
+        return Err(EditRefused::OtherKey(*old.id(), before, after));
+    }
+    // Equal check values are 32 bits only: the bytes themselves decide.
+    if let (Some(before), Some(after)) = (old.key(), new.key())
+        && !before.same_material(after)
+    {
+        return Err(EditRefused::OtherMaterial(*old.id()));
+    }
+    let moved = old.activate_at() != new.activate_at();
+    if moved && (old.activate_at() <= now || new.activate_at() <= now) {
+        return Err(EditRefused::Moved(
+            *old.id(),
+            old.activate_at(),
+            new.activate_at(),
+        ));
+    }
+    Ok(())
+}
+
+/// Why a keyring edit is not taken while records are written; says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EditRefused {
+    /// A window that has begun, or would have, was moved.
+    #[error(
+        "key \"{0}\": activate_at moved from {1} to {2}: records were already written by the old window; put {1} back"
+    )]
+    Moved(EpochId, EventTime, EventTime),
+    /// A new key's window begins in the past.
+    #[error(
+        "key \"{0}\" is new and begins at {1}, which is past: those records are already written under another key; choose a later activate_at"
+    )]
+    InsertedInPast(EpochId, EventTime),
+    /// An id names another key than before.
+    #[error("key \"{0}\": kcv was {1} and is {2}: an id is never used again; give the new key a new id")]
+    OtherKey(EpochId, Kcv, Kcv),
+    /// Another key with the same check value.
+    #[error("key \"{0}\": the material changed: an id is never used again; give the new key a new id")]
+    OtherMaterial(EpochId),
+    /// An epoch that has begun is gone.
+    #[error(
+        "key \"{0}\" has been in use and is gone: put the entry back, or set status = \"destroyed\" and keep it as a tombstone"
+    )]
+    Removed(EpochId),
+    /// A destroyed epoch is gone.
+    #[error(
+        "key \"{0}\" is destroyed and its entry is gone: put the tombstone back, it keeps the id from being used again"
+    )]
+    TombstoneRemoved(EpochId),
+    /// A destroyed epoch has a key again.
+    #[error("key \"{0}\" is destroyed and cannot come back: set status = \"destroyed\" again")]
+    CameBack(EpochId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudonym::keyring::KeyEntry;
+    use crate::pseudonym::mac::EpochKey;
+
+    /// Day of November 2026, 00:00Z.
+    fn day(day: i64) -> EventTime {
+        EventTime::from_millis(1_793_491_200_000 + (day - 1) * 86_400_000)
+    }
+
+    fn entry(id: &str, from: i64, material: u8) -> KeyEntry {
+        KeyEntry {
+            id: id.parse().unwrap(),
+            activate_at: day(from),
+            status: Status::Enabled,
+            kcv: None,
+            key: EpochKey::new(vec![material; 32]).ok(),
+        }
+    }
+
+    fn tombstone(id: &str, from: i64) -> KeyEntry {
+        KeyEntry {
+            status: Status::Destroyed,
+            key: None,
+            ..entry(id, from, 0)
+        }
+    }
+
+    type Edit = fn(&mut Vec<KeyEntry>);
+
+    #[test]
+    fn an_edit_is_taken_or_refused_with_what_to_do() {
+        let before = || {
+            vec![
+                tombstone("gone", 1),
+                entry("a", 5, 1),
+                entry("b", 10, 2),
+                entry("next", 20, 3),
+            ]
+        };
+        let cases: [(&str, Edit, &str); 17] = [
+            ("nothing", |_| {}, ""),
+            ("a later key", |keys| keys.push(entry("z", 30, 9)), ""),
+            (
+                "a key between now and the next",
+                |keys| keys.push(entry("z", 16, 9)),
+                "",
+            ),
+            ("compromised", |keys| keys[1].status = Status::Compromised, ""),
+            ("destroyed", |keys| keys[1] = tombstone("a", 5), ""),
+            ("a key not yet begun is removed", |keys| drop(keys.pop()), ""),
+            (
+                "a key not yet begun is put off",
+                |keys| keys[3].activate_at = day(25),
+                "",
+            ),
+            (
+                "a past start moved",
+                |keys| keys[1].activate_at = day(6),
+                "key \"a\": activate_at moved from 2026-11-05T00:00:00Z",
+            ),
+            (
+                "a start moved into the past",
+                |keys| keys[3].activate_at = day(12),
+                "key \"next\": activate_at moved from",
+            ),
+            (
+                "a past start moved into the future",
+                |keys| keys[2].activate_at = day(18),
+                "key \"b\": activate_at moved from",
+            ),
+            (
+                "a new key in the past",
+                |keys| keys.push(entry("z", 12, 9)),
+                "key \"z\" is new and begins at 2026-11-12T00:00:00Z, which is past",
+            ),
+            (
+                "a new key that begins now",
+                |keys| keys.push(entry("z", 15, 9)),
+                "key \"z\" is new and begins",
+            ),
+            (
+                "another key under an old id",
+                |keys| keys[1].key = EpochKey::new(vec![7; 32]).ok(),
+                "key \"a\": kcv was",
+            ),
+            (
+                "another key under an id not yet begun",
+                |keys| keys[3].key = EpochKey::new(vec![7; 32]).ok(),
+                "key \"next\": kcv was",
+            ),
+            (
+                "a key in use removed",
+                |keys| drop(keys.remove(2)),
+                "key \"b\" has been in use and is gone",
+            ),
+            (
+                "a tombstone removed",
+                |keys| drop(keys.remove(0)),
+                "key \"gone\" is destroyed and its entry is gone",
+            ),
+            (
+                "a destroyed key back",
+                |keys| keys[0] = entry("gone", 1, 8),
+                "key \"gone\" is destroyed and cannot come back",
+            ),
+        ];
+        let running = Keyring::new(before()).unwrap();
+        for (name, edit, message) in cases {
+            let mut keys = before();
+            edit(&mut keys);
+            let answer = running.allows_edit(&Keyring::new(keys).unwrap(), day(15));
+            match answer {
+                Ok(()) => assert_eq!(message, "", "{name}"),
+                Err(refused) => {
+                    assert!(
+                        !message.is_empty() && refused.to_string().starts_with(message),
+                        "{name}: {refused}"
+                    );
+                }
+            }
+        }
+    }
+}
