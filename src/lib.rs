@@ -7,8 +7,10 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 
+pub mod number;
 pub mod pseudonym;
 pub mod secret;
 pub mod settings;

@@ -1,0 +1,127 @@
+//! Words that stand where a number should: withheld, dialplan, masked, text.
+//!
+//! What is sorted out here never reaches a parser, which would read letters
+//! as keypad digits.
+
+use std::net::Ipv4Addr;
+
+/// What a value is when it is not digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Withheld,
+    Dialplan,
+    Masked,
+    Alpha,
+    /// An IPv4 address: its digits look like a number.
+    Address,
+}
+
+/// Words for a withheld number, as switches, PBXs and SIP (RFC 3323) write them.
+const WITHHELD: [&str; 11] = [
+    "anonymous",
+    "restricted",
+    "unavailable",
+    "private",
+    "unknown",
+    "withheld",
+    "blocked",
+    "anonymous.invalid",
+    "asterisk",
+    "null",
+    "<unknown>",
+];
+
+/// Asterisk's special extensions.
+const DIALPLAN: [&str; 10] = ["s", "h", "i", "t", "T", "o", "a", "e", "fax", "failed"];
+
+/// The class of a value, `None` when it may be something dialled.
+pub(crate) fn word(value: &[u8]) -> Option<Word> {
+    if is_withheld(value) {
+        Some(Word::Withheld)
+    } else if DIALPLAN.iter().any(|token| token.as_bytes() == value) {
+        Some(Word::Dialplan)
+    } else if is_masked(value) {
+        Some(Word::Masked)
+    } else if has_letter(value) {
+        Some(Word::Alpha)
+    } else if is_address(value) {
+        Some(Word::Address)
+    } else {
+        None
+    }
+}
+
+fn is_withheld(value: &[u8]) -> bool {
+    WITHHELD
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Digits hidden behind at least two `x`, or two `*` that no star code begins
+/// with; or nothing but three or more of `*` or `#`.
+fn is_masked(value: &[u8]) -> bool {
+    let only = |mark: u8| value.len() >= 3 && value.iter().all(|&byte| byte == mark);
+    if only(b'*') || only(b'#') {
+        return true;
+    }
+    let dialled = |byte: &u8| byte.is_ascii_digit() || b"+*xX -.()/".contains(byte);
+    if value.first() == Some(&b'*') || !value.iter().all(dialled) {
+        return false;
+    }
+    let crosses = value.iter().filter(|byte| b"xX".contains(byte)).count();
+    crosses >= 2 || value.windows(2).any(|pair| pair == b"**")
+}
+
+fn has_letter(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_alphabetic)
+        || (!value.is_ascii()
+            && std::str::from_utf8(value).is_ok_and(|text| text.chars().any(char::is_alphabetic)))
+}
+
+fn is_address(value: &[u8]) -> bool {
+    value.contains(&b'.') && std::str::from_utf8(value).is_ok_and(|text| text.parse::<Ipv4Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_their_class() {
+        use Word::{Address, Alpha, Dialplan, Masked, Withheld};
+        for (value, class) in [
+            ("anonymous", Some(Withheld)),
+            ("ANONYMOUS", Some(Withheld)),
+            ("Unavailable", Some(Withheld)),
+            ("<unknown>", Some(Withheld)),
+            ("s", Some(Dialplan)),
+            ("S", Some(Alpha)),
+            ("fax", Some(Dialplan)),
+            ("XXXXX", Some(Masked)),
+            ("xx", Some(Masked)),
+            ("x12", Some(Alpha)),
+            ("+12345678***", Some(Masked)),
+            ("+1 415 555 XXXX", Some(Masked)),
+            ("0770**90012", Some(Masked)),
+            ("***", Some(Masked)),
+            ("###", Some(Masked)),
+            ("**21*07700900123#", None),
+            ("*72*1234*8584", None),
+            ("*43", None),
+            ("MyBank", Some(Alpha)),
+            ("171 (LEBEDEV LA)", Some(Alpha)),
+            ("1-800-FLOWERS", Some(Alpha)),
+            ("Банк", Some(Alpha)),
+            ("10.0.0.7", Some(Address)),
+            ("192.168.56.203", Some(Address)),
+            ("415.555.0123", None),
+            ("01.23.45.67.89", None),
+            ("+447700900123", None),
+            ("", None),
+        ] {
+            assert_eq!(word(value.as_bytes()), class, "{value}");
+        }
+        assert_eq!(word(b"M\xfcller"), Some(Alpha));
+        assert_eq!(word(b"\xff\xfe"), None);
+    }
+}

@@ -1,0 +1,257 @@
+//! Phone numbers: what a spelling means. Pure: no IO, no clock.
+//!
+//! One subscriber is spelt in many ways; every spelling must give one
+//! [`E164`], and junk must never be read as a number. [`Canonicaliser::read`]
+//! takes the seven steps: take the number out of its wrapping (`wrapping`),
+//! sort out words (`classify`) and listed numbers (`listed`), strip dialling
+//! prefixes, decide on bare digits, answer from the country table (`plan`),
+//! else ask `rlibphonenumber` (`library`) behind a bounded `cache`, and give
+//! what is no subscriber's number its class.
+
+mod cache;
+mod canonical;
+mod classify;
+mod country_table;
+mod library;
+mod listed;
+mod plan;
+mod settings;
+mod wrapping;
+
+use std::fmt;
+use std::num::NonZeroU8;
+
+use zeroize::Zeroize;
+
+pub use canonical::Canonicaliser;
+pub use settings::{Bare, Disposal, ExtensionSettings, NumberSettings, NumberSettingsError, Numbers};
+
+/// What the canonical form of a number depends on: library, its metadata
+/// release, and this room's own rules. A change that moves canonical forms
+/// changes pseudonyms and needs a CHANGELOG line.
+pub const NUMBER_TABLE: &str = "rlibphonenumber-2.2.15/9.0.42/table-1";
+
+/// What a field's bytes turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reading<'a> {
+    /// Nothing but blanks and quotes: stays empty.
+    Empty,
+    /// A subscriber's number.
+    Number(E164),
+    /// A class that identifies nobody: written as its label.
+    Label(Label),
+    /// Not a number, but the policy wants a pseudonym of it under its own kind.
+    Keyed {
+        /// The kind the pseudonym is made under.
+        kind: KeyedKind,
+        /// The bytes to key, at most 255; borrowed from the canonicaliser.
+        value: KeyedValue<'a>,
+    },
+    /// Reject the record (reason `number`).
+    Unreadable,
+}
+
+/// Bytes to be keyed. Its `Debug` shows their count only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyedValue<'a>(&'a [u8]);
+
+impl<'a> KeyedValue<'a> {
+    /// The bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for KeyedValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyedValue({} bytes)", self.0.len())
+    }
+}
+
+/// A number's E.164 digits (ITU-T E.164: at most 15), without the `+`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Zeroize)]
+#[repr(align(8))]
+pub struct E164 {
+    digits: [u8; E164::MAX_DIGITS],
+    /// Never 0, so that `Option<E164>` is 16 bytes too and travels in registers.
+    len: NonZeroU8,
+}
+
+impl E164 {
+    /// The longest number E.164 knows, country code included.
+    pub const MAX_DIGITS: usize = 15;
+
+    /// From ASCII digits in two parts, country code first; `None` when empty or longer than 15.
+    #[inline]
+    fn from_digits(parts: [&[u8]; 2]) -> Option<Self> {
+        let [head, tail] = parts;
+        let total = head.len() + tail.len();
+        if total > Self::MAX_DIGITS {
+            return None;
+        }
+        let len = NonZeroU8::new(total as u8)?;
+        // Put together in registers: bytes just copied would stall the next read of them.
+        let packed = little_endian(head) | little_endian(tail) << (8 * head.len());
+        let [digits @ .., _] = packed.to_le_bytes();
+        Some(Self { digits, len })
+    }
+
+    /// The ASCII digits, country code first: the value that goes into the HMAC.
+    pub fn digits(&self) -> &[u8] {
+        &self.digits[..self.len()]
+    }
+
+    /// How many digits there are, 3 to 15.
+    #[allow(clippy::len_without_is_empty)] // a number is never empty
+    pub fn len(&self) -> usize {
+        usize::from(self.len.get())
+    }
+}
+
+/// Up to 15 bytes as one number, the first lowest. Two loads that may overlap
+/// take the place of a loop.
+#[inline]
+fn little_endian(bytes: &[u8]) -> u128 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = u128::from(u64::from_le_bytes(*last));
+        return u128::from(u64::from_le_bytes(*first)) | last << (8 * (bytes.len() - 8));
+    }
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |sum, &byte| sum << 8 | u128::from(byte))
+}
+
+impl fmt::Debug for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "E164({} digits)", self.len)
+    }
+}
+
+/// A class of values that identify nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Label {
+    /// The caller's number is withheld or unknown.
+    Withheld,
+    /// An emergency number.
+    Emergency,
+    /// A short code or service number.
+    Short,
+    /// The voicemail's own number.
+    Voicemail,
+    /// A star or hash code.
+    Feature,
+    /// A word of the switch's dialplan, such as Asterisk's `s` or `h`.
+    Dialplan,
+    /// A number already masked, such as `+1234***`.
+    Masked,
+    /// An alphanumeric sender or a name.
+    Alpha,
+    /// Anything else, where the policy labels it.
+    Other,
+}
+
+impl Label {
+    /// The word written in place of a pseudonym.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Withheld => "_withheld",
+            Self::Emergency => "_emergency",
+            Self::Short => "_short",
+            Self::Voicemail => "_voicemail",
+            Self::Feature => "_feature",
+            Self::Dialplan => "_dialplan",
+            Self::Masked => "_masked",
+            Self::Alpha => "_alpha",
+            Self::Other => "_other",
+        }
+    }
+
+    /// The word of a derived `class` field: the label without its underscore.
+    pub fn class(self) -> &'static str {
+        &self.as_str()[1..]
+    }
+}
+
+/// The kind a value that is not a subscriber's number is keyed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyedKind {
+    /// A short code or service number; the value is its digits.
+    Short,
+    /// An alphanumeric sender or a name; the value is its exact bytes.
+    Alpha,
+    /// A masked number; the value is its exact bytes.
+    Masked,
+    /// A star or hash code; the value is without separators.
+    Feature,
+    /// Anything else.
+    Other,
+    /// An extension; the value is `tenant/digits`.
+    Extension,
+}
+
+impl KeyedKind {
+    /// The kind's word: part of the pseudonym's key, and the derived `class`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Alpha => "alpha",
+            Self::Masked => "masked",
+            Self::Feature => "feature",
+            Self::Other => "other",
+            Self::Extension => "extension",
+        }
+    }
+}
+
+/// What kind of service a number is, as far as its numbering plan says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A mobile phone.
+    Mobile,
+    /// A fixed line.
+    Fixed,
+    /// Fixed or mobile: the plan does not tell (North America).
+    FixedOrMobile,
+    /// Free to the caller.
+    Freephone,
+    /// Dearer than an ordinary call.
+    Premium,
+    /// The cost is shared between caller and called.
+    SharedCost,
+    /// A nomadic or internet telephone.
+    Voip,
+    /// A personal number, routed to whatever its owner uses.
+    Personal,
+    /// A pager.
+    Pager,
+    /// A company's universal access number.
+    Uan,
+    /// Access to a voicemail box.
+    Voicemail,
+    /// A satellite network's own code (+870 Inmarsat, +881 GMSS).
+    Satellite,
+    /// Possible, but in no range the plan names.
+    Unknown,
+}
+
+impl Class {
+    /// The word of the derived `class` field, a closed list.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Fixed => "fixed",
+            Self::FixedOrMobile => "fixed-or-mobile",
+            Self::Freephone => "freephone",
+            Self::Premium => "premium",
+            Self::SharedCost => "shared-cost",
+            Self::Voip => "voip",
+            Self::Personal => "personal",
+            Self::Pager => "pager",
+            Self::Uan => "uan",
+            Self::Voicemail => "voicemail",
+            Self::Satellite => "satellite",
+            Self::Unknown => "unknown",
+        }
+    }
+}
