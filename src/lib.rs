@@ -9,8 +9,10 @@
 //!
 //! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
+//! - [`seal`]: envelopes only recipients can open (pure)
 
 pub mod number;
 pub mod pseudonym;
+pub mod seal;
 pub mod secret;
 pub mod settings;
