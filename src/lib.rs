@@ -7,10 +7,12 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`cdr`]: formats, policy, transform (pure)
 //! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 //! - [`seal`]: envelopes only recipients can open (pure)
 
+pub mod cdr;
 pub mod number;
 pub mod pseudonym;
 pub mod seal;

@@ -1,0 +1,389 @@
+//! CSV records: where a row ends, where its fields lie, what a field says.
+//!
+//! Bytes in, spans out: nothing here is UTF-8, nothing is copied unless a
+//! field has to be unescaped, and bytes outside changed fields stay as they
+//! came. The reading is `csv-core`'s (the oracle of the tests): LF, CRLF and a
+//! lone CR end a row, line breaks inside quotes belong to it, a quote opens a
+//! quoted field only as the field's first byte (RFC 4180), and bytes between a
+//! closing quote and the delimiter belong to the value. Unlike `csv-core`, a
+//! comment also ends at a lone CR, or it would swallow a CR-only file, and an
+//! open quote at the end is a fault.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr2, memchr3};
+use thiserror::Error;
+
+/// How a source writes CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// Stands between fields.
+    pub delimiter: u8,
+    /// Encloses fields; `None`: every byte is data.
+    pub quote: Option<u8>,
+    /// As a row's first byte: the line is not a record.
+    pub comment: Option<u8>,
+}
+
+impl Dialect {
+    /// The dialect, if its bytes can be told apart.
+    ///
+    /// # Errors
+    ///
+    /// A byte with two meanings, or a line break as one of them.
+    pub fn check(self) -> Result<Self, CsvError> {
+        let bytes = [Some(self.delimiter), self.quote, self.comment];
+        let ambiguous = bytes.iter().enumerate().any(|(at, &byte)| {
+            byte.is_some_and(|byte| matches!(byte, b'\r' | b'\n') || bytes[..at].contains(&Some(byte)))
+        });
+        if ambiguous {
+            Err(CsvError::Ambiguous)
+        } else {
+            Ok(self)
+        }
+    }
+}
+
+/// Whether bytes may follow those in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The buffer holds the whole input: a Kafka message, the last piece of a file.
+    Final,
+    /// More bytes may come.
+    More,
+}
+
+/// What stands at a place of the input; `next` is where to look afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A row.
+    Row {
+        /// Its bytes without the line ending.
+        row: Range<usize>,
+        /// Where the next row begins.
+        next: usize,
+    },
+    /// An empty line.
+    Blank {
+        /// Where the next row begins.
+        next: usize,
+    },
+    /// A comment line.
+    Comment {
+        /// Where the next row begins.
+        next: usize,
+    },
+    /// The end of the row is not in the buffer: call again from the same place with more bytes.
+    Incomplete,
+    /// The input ends inside quotes: everything from the row's start on is unreadable.
+    Unterminated,
+    /// Nothing is left.
+    Done,
+}
+
+/// Why a row cannot be read, or a value not be written. Shows no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CsvError {
+    /// A quoted field that does not end.
+    #[error("a quoted field has no closing quote")]
+    OpenQuote,
+    /// A row over 4 GiB.
+    #[error("the row is too long")]
+    TooLong,
+    /// A value that this dialect has no spelling for.
+    #[error("the value needs quotes, and the dialect has none: set `quote`")]
+    Unquotable,
+    /// See [`Dialect::check`].
+    #[error("delimiter, quote and comment must be three different bytes, none of them a line break")]
+    Ambiguous,
+}
+
+/// How a field is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quoting {
+    /// The bytes are the value.
+    Plain,
+    /// The bytes between the quotes are the value.
+    Quoted,
+    /// The value has to be unescaped: doubled quotes, or bytes after the closing quote.
+    QuotedEscaped,
+}
+
+/// Where a field lies in its row, quotes included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    start: u32,
+    end: u32,
+    quoting: Quoting,
+}
+
+impl Field {
+    /// The span in the row, quotes included.
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// How it is written.
+    pub fn quoting(&self) -> Quoting {
+        self.quoting
+    }
+}
+
+/// The offset behind a UTF-8 byte order mark, which spreadsheets put before the first row.
+pub fn after_byte_order_mark(buf: &[u8]) -> usize {
+    if buf.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
+}
+
+/// What stands at `at`, which is the start of a row.
+pub fn next_row(dialect: Dialect, buf: &[u8], at: usize, end: End) -> Step {
+    let Some(&first) = buf.get(at) else {
+        return match end {
+            End::Final => Step::Done,
+            End::More => Step::Incomplete,
+        };
+    };
+    let comment = dialect.comment == Some(first);
+    let found = if comment {
+        line_break(buf, at)
+    } else {
+        match row_end(dialect, buf, at) {
+            Ok(found) => found,
+            Err(CsvError::OpenQuote) if end == End::More => return Step::Incomplete,
+            Err(_) => return Step::Unterminated,
+        }
+    };
+    let Some((stop, next)) = line_ending(buf, found, end) else {
+        return Step::Incomplete;
+    };
+    if comment {
+        Step::Comment { next }
+    } else if stop == at {
+        Step::Blank { next }
+    } else {
+        Step::Row { row: at..stop, next }
+    }
+}
+
+/// Splits a row found by [`next_row`] into `fields`, which is emptied first.
+///
+/// # Errors
+///
+/// An open quote, or a row over 4 GiB.
+pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<(), CsvError> {
+    fields.clear();
+    if u32::try_from(row.len()).is_err() {
+        return Err(CsvError::TooLong);
+    }
+    match dialect.quote {
+        Some(quote) if memchr(quote, row).is_some() => split_quoted(dialect.delimiter, quote, row, fields),
+        _ => {
+            split_plain(dialect.delimiter, row, fields);
+            Ok(())
+        }
+    }
+}
+
+/// What a field says, without its quotes; `scratch` is used only when it has to be unescaped.
+pub fn value<'a>(dialect: Dialect, row: &'a [u8], field: Field, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    let raw = &row[field.range()];
+    match (field.quoting, dialect.quote) {
+        (Quoting::Plain, _) | (_, None) => raw,
+        (Quoting::Quoted, Some(_)) => &raw[1..raw.len() - 1],
+        (Quoting::QuotedEscaped, Some(quote)) => {
+            scratch.clear();
+            unescape(quote, &raw[1..], scratch);
+            scratch
+        }
+    }
+}
+
+/// Writes a value so that it reads back as it is: bare where possible, else quoted.
+///
+/// A value that begins with the comment byte is quoted in any column.
+///
+/// # Errors
+///
+/// [`CsvError::Unquotable`]; nothing has been written then.
+pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, value: &[u8]) -> Result<(), CsvError> {
+    let quote = dialect.quote.unwrap_or(dialect.delimiter);
+    let bare = memchr2(dialect.delimiter, quote, value).is_none()
+        && memchr2(b'\r', b'\n', value).is_none()
+        && (value.is_empty() || dialect.comment != value.first().copied());
+    if bare {
+        out.extend_from_slice(value);
+        return Ok(());
+    }
+    let quote = dialect.quote.ok_or(CsvError::Unquotable)?;
+    out.push(quote);
+    let start = out.len();
+    out.resize(start + 2 * value.len(), 0); // the most that doubled quotes take
+    let (_, _, written) = csv_core::quote(value, &mut out[start..], quote, quote, true);
+    out.truncate(start + written);
+    out.push(quote);
+    Ok(())
+}
+
+/// The line break that ends the row at `at`, or `None` when the buffer ends first.
+fn row_end(dialect: Dialect, buf: &[u8], at: usize) -> Result<Option<usize>, CsvError> {
+    let Some(quote) = dialect.quote else {
+        return Ok(line_break(buf, at));
+    };
+    let mut from = at;
+    // a row of quoted fields: from one closing quote over the delimiter to the next opening one
+    while buf.get(from) == Some(&quote) {
+        let after = closing_quote(quote, buf, from)?.0 + 1;
+        from = after + usize::from(buf.get(after) == Some(&dialect.delimiter));
+        if from == after {
+            break;
+        }
+    }
+    while let Some(found) = memchr3(b'\n', b'\r', quote, &buf[from..]) {
+        let found = from + found;
+        if buf[found] != quote {
+            return Ok(Some(found));
+        }
+        from = if buf[found - 1] == dialect.delimiter {
+            closing_quote(quote, buf, found)?.0 + 1
+        } else {
+            found + 1
+        };
+    }
+    Ok(None)
+}
+
+fn line_break(buf: &[u8], at: usize) -> Option<usize> {
+    memchr2(b'\n', b'\r', &buf[at..]).map(|found| at + found)
+}
+
+/// Where the row stops and the next one begins; `None` when that takes more bytes.
+fn line_ending(buf: &[u8], found: Option<usize>, end: End) -> Option<(usize, usize)> {
+    match (found, end) {
+        (Some(stop), _) if buf[stop] == b'\n' => Some((stop, stop + 1)),
+        (Some(stop), End::More) if stop + 1 == buf.len() => None, // a LF may follow
+        (Some(stop), _) => Some((stop, stop + 1 + usize::from(buf.get(stop + 1) == Some(&b'\n')))),
+        (None, End::Final) => Some((buf.len(), buf.len())),
+        (None, End::More) => None,
+    }
+}
+
+/// The quote that closes the one at `open`, and whether doubled ones stand between.
+fn closing_quote(quote: u8, buf: &[u8], open: usize) -> Result<(usize, Quoting), CsvError> {
+    let mut from = open + 1;
+    let mut quoting = Quoting::Quoted;
+    loop {
+        let close = find(quote, buf, from).ok_or(CsvError::OpenQuote)?;
+        if buf.get(close + 1) != Some(&quote) {
+            return Ok((close, quoting));
+        }
+        quoting = Quoting::QuotedEscaped;
+        from = close + 2;
+    }
+}
+
+fn split_quoted(delimiter: u8, quote: u8, row: &[u8], fields: &mut Vec<Field>) -> Result<(), CsvError> {
+    let mut start = 0;
+    loop {
+        let (mut quoting, mut from) = (Quoting::Plain, start);
+        if row.get(start) == Some(&quote) {
+            let (close, found) = closing_quote(quote, row, start)?;
+            (quoting, from) = (found, close + 1);
+        }
+        let end = find(delimiter, row, from).unwrap_or(row.len());
+        if quoting != Quoting::Plain && end != from {
+            quoting = Quoting::QuotedEscaped;
+        }
+        fields.push(field(start, end, quoting));
+        if end == row.len() {
+            return Ok(());
+        }
+        start = end + 1;
+    }
+}
+
+/// 64 bytes at a time: a dozen short fields cost `memchr` more in calls than in
+/// search, and a branch per word is mispredicted at every other field.
+fn split_plain(delimiter: u8, row: &[u8], fields: &mut Vec<Field>) {
+    let (blocks, tail) = row.as_chunks::<64>();
+    let mut start = 0;
+    for (at, block) in blocks.iter().enumerate() {
+        push_ends(positions(block, delimiter), at * 64, &mut start, fields);
+    }
+    if !tail.is_empty() {
+        let mut block = [0; 64];
+        block[..tail.len()].copy_from_slice(tail);
+        let inside = (1 << tail.len()) - 1;
+        let hits = positions(&block, delimiter) & inside;
+        push_ends(hits, blocks.len() * 64, &mut start, fields);
+    }
+    fields.push(field(start, row.len(), Quoting::Plain));
+}
+
+/// A field for each delimiter of a block that begins at `base`.
+#[inline]
+fn push_ends(mut hits: u64, base: usize, start: &mut usize, fields: &mut Vec<Field>) {
+    while hits != 0 {
+        let end = base + hits.trailing_zeros() as usize;
+        fields.push(field(*start, end, Quoting::Plain));
+        *start = end + 1;
+        hits &= hits - 1;
+    }
+}
+
+/// A bit for each byte of the block that equals `byte`, the first lowest.
+#[inline]
+fn positions(block: &[u8; 64], byte: u8) -> u64 {
+    // Brings the eight top bits together in the top byte.
+    const GATHER: u64 = 0x0002_0408_1020_4081;
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().fold(0, |positions, (at, word)| {
+        let hits = equal_bytes(u64::from_le_bytes(*word), byte);
+        positions | (hits.wrapping_mul(GATHER) >> 56) << (8 * at)
+    })
+}
+
+/// Where `byte` stands from `from` on: fields are short, so the first words are searched in place.
+fn find(byte: u8, buf: &[u8], mut from: usize) -> Option<usize> {
+    for _ in 0..4 {
+        let Some(chunk) = buf.get(from..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
+        let hits = equal_bytes(u64::from_le_bytes(*chunk), byte);
+        if hits != 0 {
+            return Some(from + (hits.trailing_zeros() / 8) as usize);
+        }
+        from += 8;
+    }
+    memchr(byte, buf.get(from..)?).map(|at| from + at)
+}
+
+/// The top bit of every byte of `word` that equals `byte` (exact, no borrow between bytes).
+fn equal_bytes(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    let difference = word ^ u64::from_ne_bytes([byte; 8]);
+    !(((difference & LOW) + LOW) | difference | LOW)
+}
+
+fn field(start: usize, end: usize, quoting: Quoting) -> Field {
+    Field {
+        start: start as u32,
+        end: end as u32,
+        quoting,
+    }
+}
+
+/// `body` is the field behind its opening quote.
+fn unescape(quote: u8, body: &[u8], out: &mut Vec<u8>) {
+    let mut rest = body;
+    while let Some(at) = memchr(quote, rest) {
+        let doubled = rest.get(at + 1) == Some(&quote);
+        out.extend_from_slice(&rest[..at + usize::from(doubled)]);
+        rest = &rest[at + 1 + usize::from(doubled)..];
+        if !doubled {
+            break;
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests;

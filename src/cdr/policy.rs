@@ -1,0 +1,240 @@
+//! The privacy officer's file: what happens to each field. Default deny.
+//!
+//! `settings` is what was typed, [`Policy`] what it means. The one conversion
+//! (`check`, with `actions` and `input`) reports every fault with its line;
+//! nothing unknown passes.
+
+mod actions;
+mod check;
+mod input;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::CString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::cdr::coarsen::Coarsen;
+use crate::cdr::csv::Dialect;
+use crate::cdr::identifier::Kind;
+use crate::cdr::json::Paths;
+use crate::cdr::policy::check::Checker;
+use crate::cdr::policy::settings::PolicySettings;
+use crate::cdr::time::EventClock;
+use crate::number::Numbers;
+use crate::settings::{Fault, Source};
+
+/// The checked policy: every field has exactly one action.
+#[derive(Debug)]
+pub struct Policy {
+    /// How records are written and split.
+    pub format: Format,
+    /// Fields in output order: CSV columns, or JSON paths in the policy's order.
+    pub fields: Vec<Field>,
+    /// The field with the call's start time.
+    pub time_field: usize,
+    /// Reads the start time; cloned per lane, for its cache.
+    pub clock: EventClock,
+    /// How far a call may begin after its record's Kafka timestamp.
+    pub max_future: Duration,
+    /// Records larger than this many bytes are rejected.
+    pub max_record: usize,
+    /// How phone numbers are read; absent when no field is one.
+    pub numbers: Option<Arc<Numbers>>,
+    /// The field whose pseudonym is the public record's Kafka key.
+    pub key: Option<usize>,
+    /// Name of the appended record id, unless switched off.
+    pub record_id: Option<String>,
+    /// Raw record headers to copy to the public record.
+    pub headers: Vec<CString>,
+    /// Kinds in use, in the order sub-keys are derived; fields hold an index into it.
+    pub kinds: Vec<&'static str>,
+}
+
+/// Input format with its settings.
+#[derive(Debug)]
+pub enum Format {
+    /// Character-separated values.
+    Csv {
+        /// Delimiter, quote and comment bytes.
+        dialect: Dialect,
+        /// What the first row is.
+        header: Header,
+    },
+    /// JSON objects.
+    Json {
+        /// The paths of `fields`, compiled, in the same order.
+        paths: Paths,
+        /// What happens to members no path names.
+        unlisted: Unlisted,
+    },
+}
+
+/// One field and what happens to it.
+#[derive(Debug)]
+pub struct Field {
+    /// Column name or JSON path, as in the policy.
+    pub name: String,
+    /// What happens to it.
+    pub action: Action,
+    /// Whether it lies inside another JSON value: derived values then stand beside it.
+    pub nested: bool,
+}
+
+/// What happens to one field.
+#[derive(Debug)]
+pub enum Action {
+    /// The bytes as they are.
+    Keep,
+    /// A token in place of the value.
+    Pseudonymise(Pseudonymise),
+    /// To the restricted record only.
+    Restrict,
+    /// A coarser value in place.
+    Coarsen {
+        /// How.
+        how: Coarsen,
+        /// Whether the raw value goes to the restricted record.
+        escrow: bool,
+    },
+    /// Nowhere.
+    Drop,
+}
+
+impl Action {
+    /// Whether the raw value goes to the restricted record.
+    pub fn restricts(&self) -> bool {
+        match self {
+            Self::Restrict => true,
+            Self::Pseudonymise(how) => how.escrow,
+            Self::Coarsen { escrow, .. } => *escrow,
+            Self::Keep | Self::Drop => false,
+        }
+    }
+}
+
+/// How a field is pseudonymised.
+#[derive(Debug)]
+pub struct Pseudonymise {
+    /// What the value is.
+    pub kind: Kind,
+    /// Which records share a token.
+    pub scope: Scope,
+    /// What is computed from the number before it is replaced.
+    pub derive: Vec<Derived>,
+    /// Whether the raw value goes to the restricted record.
+    pub escrow: bool,
+    /// Index into [`Policy::kinds`].
+    pub mac: usize,
+}
+
+/// Which records share a token for one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of this domain.
+    Domain,
+    /// Those with the same served party: the field with this index.
+    Pairwise {
+        /// Index of the served party's field.
+        with: usize,
+    },
+    /// None.
+    Record,
+}
+
+/// A value rating needs, computed from the number before it is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// mobile, fixed, premium, freephone, emergency, short ...
+    Class,
+    /// ISO 3166 code, `001` for non-geographic.
+    Country,
+    /// Count of canonical digits.
+    Length,
+}
+
+impl Derived {
+    const ALL: [Self; 3] = [Self::Class, Self::Country, Self::Length];
+
+    /// The word in the policy and in the appended column's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Country => "country",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// What the first row of a payload or file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Header {
+    /// A record like any other.
+    None,
+    /// A header row, not looked at.
+    Skip,
+    /// A header row that must name the columns, in their order.
+    Check,
+}
+
+/// What happens to JSON members the policy does not name. Never "keep".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlisted {
+    /// The record is rejected.
+    Reject,
+    /// The member moves to the restricted record.
+    Restrict,
+    /// The member is left out.
+    Drop,
+}
+
+impl Policy {
+    /// Reads and checks a policy file.
+    ///
+    /// # Errors
+    ///
+    /// Every fault found, each with file, line and column.
+    pub fn load(source: &Source) -> Result<Self, Vec<Fault>> {
+        let settings: PolicySettings = source.parse().map_err(|fault| vec![fault])?;
+        let mut checker = Checker {
+            source,
+            faults: Vec::new(),
+        };
+        let policy = checker.policy(settings);
+        if checker.faults.is_empty() {
+            Ok(policy.expect("a policy without faults is complete"))
+        } else {
+            Err(checker.faults)
+        }
+    }
+
+    /// Whether accepted records have a restricted part.
+    pub fn has_restricted(&self) -> bool {
+        let unlisted = matches!(
+            self.format,
+            Format::Json {
+                unlisted: Unlisted::Restrict,
+                ..
+            }
+        );
+        unlisted || self.fields.iter().any(|field| field.action.restricts())
+    }
+
+    /// The appended names, in order: each field's derived values, then the record id.
+    pub fn appended(&self) -> Vec<String> {
+        let derived = self.fields.iter().flat_map(|field| match &field.action {
+            Action::Pseudonymise(how) => how
+                .derive
+                .iter()
+                .map(|derived| format!("{}_{}", field.name, derived.as_str()))
+                .collect(),
+            _ => Vec::new(),
+        });
+        derived.chain(self.record_id.clone()).collect()
+    }
+}

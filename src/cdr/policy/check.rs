@@ -1,0 +1,236 @@
+//! From settings to policy: the order of the checks, and what concerns fields together.
+//!
+//! Every fault is collected with its place; a policy comes out only without any.
+
+use std::ffi::CString;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use crate::cdr::identifier::Kind;
+use crate::cdr::policy::settings::{
+    FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
+};
+use crate::cdr::policy::{Action, Field, Policy};
+use crate::number::{NumberSettings, Numbers};
+use crate::settings::{Fault, Source};
+
+/// Record headers that may be copied from the raw record (W3C Trace Context).
+const COPYABLE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+
+/// Collects every fault while settings become a policy.
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a Source,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    pub(super) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.faults.push(self.source.fault(span, message));
+    }
+
+    pub(super) fn policy(&mut self, settings: PolicySettings) -> Option<Policy> {
+        let PolicySettings {
+            input,
+            numbers,
+            output,
+            fields,
+        } = settings;
+        let mut typed: Vec<(Spanned<String>, Spanned<FieldSettings>)> = fields.into_iter().collect();
+        typed.sort_by_key(|(name, _)| name.span().start);
+        let order = self.field_order(&input, &typed);
+        let names: Vec<&str> = order.iter().map(|&at| typed[at].0.get_ref().as_str()).collect();
+
+        let numbers = self.numbers(numbers);
+        let mut kinds = Vec::new();
+        let mut checked = Vec::new();
+        for &at in &order {
+            let (name, field) = &typed[at];
+            if let Some(action) = self.action(name.get_ref(), field, &names, &mut kinds, &input) {
+                let name = name.get_ref().clone();
+                let nested = *input.format.get_ref() == FormatSettings::Json && nested(&name);
+                checked.push(Field { name, action, nested });
+            }
+        }
+        self.served_parties(&typed, &order, &checked);
+        let phones = checked
+            .iter()
+            .any(|field| matches!(&field.action, Action::Pseudonymise(how) if how.kind == Kind::Phone));
+        if phones && numbers.is_none() && self.faults.is_empty() {
+            self.fault(0..0, "a field is a phone number, so the policy needs [numbers] with country = \"..\" (ISO 3166): it says what a national number means");
+        }
+        let format = self.format(&input, &names, &typed, &order);
+        let time_field = self.named(&input.time.get_ref().field, &names, "[input] time");
+        let clock = self.clock(&input.time);
+        let key = self.key(&output, &names, &checked);
+        let record_id = self.record_id(&output);
+        let headers = self.headers(&output);
+        let max_record = self.max_record(&input);
+        let policy = Policy {
+            format: format?,
+            fields: checked,
+            time_field: time_field?,
+            clock: clock?,
+            max_future: input
+                .max_future
+                .map_or(Duration::from_secs(86_400), |span| span.0),
+            max_record,
+            numbers,
+            key,
+            record_id,
+            headers,
+            kinds,
+        };
+        self.appended_names(&policy, &output);
+        Some(policy)
+    }
+
+    /// Indices into the typed fields, in output order: by column, or as written.
+    fn field_order(
+        &mut self,
+        input: &InputSettings,
+        typed: &[(Spanned<String>, Spanned<FieldSettings>)],
+    ) -> Vec<usize> {
+        let Some(columns) = &input.columns else {
+            return (0..typed.len()).collect();
+        };
+        if *input.format.get_ref() == FormatSettings::Json {
+            return (0..typed.len()).collect();
+        }
+        let mut order = Vec::new();
+        for (at, column) in columns.get_ref().iter().enumerate() {
+            let name = column.get_ref();
+            if columns.get_ref()[..at]
+                .iter()
+                .any(|other| other.get_ref() == name)
+            {
+                self.fault(column.span(), format!("column \"{name}\" is named twice"));
+            }
+            match typed.iter().position(|(field, _)| field.get_ref() == name) {
+                Some(found) => order.push(found),
+                None => self.fault(column.span(), format!("column \"{name}\" has no line under [fields]: every column needs an action (keep, pseudonymise, restrict, coarsen, drop)")),
+            }
+        }
+        for (field, _) in typed {
+            if !columns
+                .get_ref()
+                .iter()
+                .any(|column| column.get_ref() == field.get_ref())
+            {
+                self.fault(
+                    field.span(),
+                    format!("field \"{}\" is not among [input] columns", field.get_ref()),
+                );
+            }
+        }
+        order
+    }
+
+    fn numbers(&mut self, numbers: Option<Spanned<NumberSettings>>) -> Option<Arc<Numbers>> {
+        let numbers = numbers?;
+        match Numbers::new(numbers.get_ref()) {
+            Ok(checked) => Some(Arc::new(checked)),
+            Err(error) => {
+                self.fault(numbers.span(), format!("[numbers]: {error}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn named(&mut self, name: &Spanned<String>, names: &[&str], what: &str) -> Option<usize> {
+        let found = names.iter().position(|known| known == name.get_ref());
+        if found.is_none() {
+            self.fault(
+                name.span(),
+                format!(
+                    "{what}: \"{}\" is not a field of this policy: give it a line of its own under [fields]",
+                    name.get_ref()
+                ),
+            );
+        } else if name.get_ref().contains("[]") {
+            self.fault(
+                name.span(),
+                format!(
+                    "{what}: \"{}\" is a list, and a record has one value here: where a payload wraps a list of calls, send the calls themselves, as an array or one after the other",
+                    name.get_ref()
+                ),
+            );
+        }
+        found
+    }
+
+    fn key(&mut self, output: &OutputSettings, names: &[&str], checked: &[Field]) -> Option<usize> {
+        let setting = output.key.as_ref()?;
+        let key = self.named(setting, names, "[output] key")?;
+        let field = checked.iter().find(|field| field.name == names[key])?;
+        if !matches!(field.action, Action::Pseudonymise(_)) {
+            self.fault(
+                setting.span(),
+                format!(
+                    "[output] key: \"{}\" is not pseudonymised, and a Kafka key is as public as the record",
+                    field.name
+                ),
+            );
+        }
+        Some(key)
+    }
+
+    fn record_id(&mut self, output: &OutputSettings) -> Option<String> {
+        match &output.record_id {
+            None => Some("record_id".to_owned()),
+            Some(setting) => match setting.get_ref() {
+                RecordIdSettings::Switch(false) => None,
+                RecordIdSettings::Switch(true) => Some("record_id".to_owned()),
+                RecordIdSettings::Name(name) if name.is_empty() => {
+                    self.fault(setting.span(), "[output] record_id: a name, or false for none");
+                    None
+                }
+                RecordIdSettings::Name(name) => Some(name.clone()),
+            },
+        }
+    }
+
+    fn headers(&mut self, output: &OutputSettings) -> Vec<CString> {
+        for header in &output.headers {
+            if !COPYABLE_HEADERS.contains(&header.get_ref().as_str()) {
+                self.fault(
+                    header.span(),
+                    format!(
+                        "[output] headers: \"{}\" is not copied: only {} are known to hold no identifier",
+                        header.get_ref(),
+                        COPYABLE_HEADERS.join(" and ")
+                    ),
+                );
+            }
+        }
+        output
+            .headers
+            .iter()
+            .filter_map(|header| CString::new(header.get_ref().as_str()).ok())
+            .collect()
+    }
+
+    /// An appended name that the input also uses would make two columns of one name.
+    fn appended_names(&mut self, policy: &Policy, output: &OutputSettings) {
+        let appended = policy.appended();
+        for (at, name) in appended.iter().enumerate() {
+            let taken =
+                policy.fields.iter().any(|field| field.name == *name) || appended[..at].contains(name);
+            if taken {
+                let span = output.record_id.as_ref().map_or(0..0, Spanned::span);
+                self.fault(span, format!("the appended name \"{name}\" is also a field: rename it ([output] record_id = \"..\") or the derived field's source"));
+            }
+        }
+    }
+}
+
+/// Whether a JSON path leads below the record's own members.
+fn nested(path: &str) -> bool {
+    let behind_name = match path.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').map_or("", |(_, rest)| rest),
+        None => path,
+    };
+    behind_name.contains(['.', '['])
+}

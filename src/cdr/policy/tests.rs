@@ -1,0 +1,384 @@
+//! Every fault of a policy: what is said, and at which text.
+
+use super::*;
+
+const CSV: &str = r#"[input]
+format = "csv"
+columns = ["id", "caller", "called", "start", "seconds"]
+time = { field = "start", format = "%Y-%m-%d %H:%M:%S", zone = "UTC" }
+[numbers]
+country = "GB"
+[output]
+key = "caller"
+[fields]
+id = "keep"
+caller = { action = "pseudonymise", kind = "phone" }
+called = { action = "pseudonymise", kind = "phone", scope = "pairwise", with = "caller", derive = ["class"], escrow = true }
+start = "keep"
+seconds = "drop"
+"#;
+
+const JSON: &str = r#"[input]
+format = "json"
+time = { field = "start", format = "unix" }
+[numbers]
+country = "GB"
+[fields]
+start = "keep"
+"a.b[].c" = { action = "pseudonymise", kind = "phone" }
+"a.n" = { action = "pseudonymise", kind = "account" }
+"#;
+
+fn load(text: &str) -> Result<Policy, Vec<String>> {
+    let source = Source {
+        path: "policy.toml".into(),
+        text: text.to_owned(),
+    };
+    Policy::load(&source).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+/// `policy.toml:line:column` of the first place of a text.
+fn place(text: &str, at: &str) -> String {
+    let start = text.find(at).unwrap_or_else(|| panic!("no {at} in\n{text}"));
+    let line = text[..start].matches('\n').count() + 1;
+    let column = start - text[..start].rfind('\n').map_or(0, |newline| newline + 1) + 1;
+    format!("policy.toml:{line}:{column}: ")
+}
+
+/// Replaces `old` by `new`; the first fault must stand at `at` and say `expected`.
+fn refused(base: &str, cases: &[(&str, &str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (old, new, at, expected) in cases {
+        assert!(base.contains(old), "{old}");
+        let text = base.replacen(old, new, 1);
+        let place = place(&text, at);
+        match load(&text) {
+            Ok(_) => wrong.push(format!("{new}: taken")),
+            Err(faults) if faults[0].starts_with(&place) && faults[0].contains(expected) => {}
+            Err(faults) => wrong.push(format!("{new}: {place}{expected}: {faults:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
+    refused(
+        CSV,
+        &[
+            (
+                "id = \"keep\"",
+                "id = \"hash\"",
+                "\"hash\"",
+                "fields.id: action \"hash\" is unknown (keep, pseudonymise, restrict, coarsen, drop)",
+            ),
+            ("id = \"keep\"", "id = {}", "{}", "fields.id: no action"),
+            (
+                "id = \"keep\"",
+                "id = 3",
+                "3",
+                "an action (keep, pseudonymise, restrict, coarsen, drop) or a table",
+            ),
+            (
+                "id = \"keep\"",
+                "",
+                "\"id\"",
+                "column \"id\" has no line under [fields]",
+            ),
+            (
+                "id = \"keep\"",
+                "id = \"keep\"\nextra = \"drop\"",
+                "extra",
+                "field \"extra\" is not among [input] columns",
+            ),
+            (
+                "[\"id\"",
+                "[\"id\", \"id\"",
+                "\"id\", \"caller\"",
+                "column \"id\" is named twice",
+            ),
+            (
+                "id = \"keep\"",
+                "id = { action = \"keep\", kind = \"phone\" }",
+                "\"phone\" }",
+                "\"kind\" means nothing for action \"keep\": remove it",
+            ),
+            (
+                "id = \"keep\"",
+                "id = { action = \"restrict\", escrow = true }",
+                "\"restrict\"",
+                "\"escrow\" means nothing for action \"restrict\"",
+            ),
+            (
+                "id = \"keep\"",
+                "id = { action = \"coarsen\", to = \"minute\", zone = \"UTC\" }",
+                "zone = \"UTC\" }\ncaller",
+                "unknown field `zone`",
+            ),
+            (
+                "kind = \"phone\" }",
+                "kind = \"fone\" }",
+                "\"fone\"",
+                "kind \"fone\" is unknown (phone, imsi, imei, ip, account, call, text)",
+            ),
+            (
+                "{ action = \"pseudonymise\", kind = \"phone\" }",
+                "\"pseudonymise\"",
+                "\"pseudonymise\"",
+                "pseudonymise needs kind = \"..\"",
+            ),
+            (
+                "\"pairwise\"",
+                "\"global\"",
+                "\"caller\", derive",
+                "\"with\" goes with scope = \"pairwise\" only",
+            ),
+            (
+                "scope = \"pairwise\", with = \"caller\"",
+                "scope = \"global\"",
+                "\"global\"",
+                "scope \"global\" is unknown (domain, pairwise, record)",
+            ),
+            (
+                ", with = \"caller\"",
+                "",
+                "{ action = \"pseudonymise\", kind = \"phone\", scope",
+                "scope \"pairwise\" needs with",
+            ),
+            (
+                "with = \"caller\"",
+                "with = \"caler\"",
+                "\"caler\"",
+                "\"caler\" is not a field of this policy",
+            ),
+            (
+                "with = \"caller\"",
+                "with = \"called\"",
+                "\"called\", derive",
+                "with names the field itself",
+            ),
+            (
+                "with = \"caller\"",
+                "with = \"id\"",
+                "\"id\", derive",
+                "the served party \"id\" must itself be pseudonymised",
+            ),
+            (
+                "[\"class\"]",
+                "[\"zone\"]",
+                "\"zone\"]",
+                "derive \"zone\" is unknown (class, country, length)",
+            ),
+            (
+                "[\"class\"]",
+                "[\"class\", \"class\"]",
+                "\"class\"]",
+                "derive names \"class\" twice",
+            ),
+            (
+                "kind = \"phone\", scope",
+                "kind = \"imsi\", scope",
+                "\"class\"",
+                "derive works on kind = \"phone\" only",
+            ),
+            (
+                "\"drop\"",
+                "\"coarsen\"",
+                "\"coarsen\"",
+                "coarsen needs to = \"minute\"",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"coarsen\", to = \"week\" }",
+                "\"week\"",
+                "(minute, hour, day)",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"coarsen\", step = 1 }",
+                "1 }",
+                "step must be 2 or more",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"coarsen\", prefix = 33 }",
+                "33",
+                "0 to 32 bits",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"coarsen\", to = \"day\", step = 60 }",
+                "60",
+                "coarsen by \"to\" or by \"step\", not both",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"coarsen\", step = 60, prefix6 = 48 }",
+                "48",
+                "\"prefix6\" goes with \"prefix\" only",
+            ),
+            (
+                "key = \"caller\"",
+                "key = \"id\"",
+                "\"id\"\n[fields]",
+                "\"id\" is not pseudonymised, and a Kafka key is as public as the record",
+            ),
+            (
+                "key = \"caller\"",
+                "key = \"nobody\"",
+                "\"nobody\"",
+                "[output] key: \"nobody\" is not a field",
+            ),
+            (
+                "key = \"caller\"",
+                "record_id = \"\"",
+                "\"\"",
+                "a name, or false for none",
+            ),
+            (
+                "key = \"caller\"",
+                "record_id = \"id\"",
+                "\"id\"\n[fields]",
+                "the appended name \"id\" is also a field",
+            ),
+            (
+                "key = \"caller\"",
+                "headers = [\"x-msisdn\"]",
+                "\"x-msisdn\"",
+                "only traceparent and tracestate are known to hold no identifier",
+            ),
+            (
+                "zone = \"UTC\"",
+                "zone = \"Europe/Londn\"",
+                "\"Europe/Londn\"",
+                "use an IANA name",
+            ),
+            (
+                "field = \"start\"",
+                "field = \"begin\"",
+                "\"begin\"",
+                "[input] time: \"begin\" is not a field",
+            ),
+            (", zone = \"UTC\"", "", "{ field = \"start\"", "[input] time"),
+            (
+                "format = \"%Y-%m-%d %H:%M:%S\"",
+                "format = []",
+                "[], zone",
+                "[input] time needs a format",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"xml\"",
+                "\"xml\"",
+                "unknown variant `xml`",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\nunlisted = \"drop\"",
+                "\"drop\"",
+                "unlisted is for JSON",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\ndelimiter = \"||\"",
+                "\"||\"",
+                "delimiter must be one ASCII character",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\nquote = \",\"",
+                "\"csv\"",
+                "delimiter, quote and comment must differ",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\nmax_record = \"9MiB\"",
+                "\"9MiB\"",
+                "at most \"8MiB\"",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\nmax_future = \"1 week\"",
+                "\"1 week\"",
+                "expected a duration in quotes",
+            ),
+            (
+                "[numbers]\ncountry = \"GB\"\n",
+                "",
+                "[input]",
+                "the policy needs [numbers] with country",
+            ),
+            ("\"GB\"", "\"XX\"", "[numbers]", "[numbers]: "),
+            ("[output]", "[outputs]", "outputs", "unknown field `outputs`"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_json_policy_is_told_at_its_place() {
+    refused(
+        JSON,
+        &[
+            (
+                "format = \"json\"",
+                "format = \"json\"\ncolumns = [\"a\"]",
+                "[\"a\"]",
+                "[input] columns is for CSV",
+            ),
+            (
+                "format = \"json\"",
+                "format = \"json\"\nunlisted = \"keep\"",
+                "\"keep\"",
+                "unknown variant `keep`",
+            ),
+            (
+                "field = \"start\"",
+                "field = \"a.b[].c\"",
+                "\"a.b[].c\"",
+                "is a list, and a record has one value here",
+            ),
+            ("\"a.n\"", "\"a..n\"", "\"a..n\"", "[fields]"),
+            (
+                "kind = \"account\"",
+                "kind = \"account\", scope = \"pairwise\", with = \"a.b[].c\"",
+                "\"a.b[].c\" }",
+                "is a list",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let text = CSV
+        .replace("\"drop\"", "\"hash\"")
+        .replace("\"UTC\"", "\"Nowhere\"");
+    assert_eq!(load(&text).unwrap_err().len(), 2);
+}
+
+#[test]
+fn a_policy_knows_what_it_appends_and_restricts() {
+    let policy = load(CSV).unwrap();
+    assert_eq!(policy.appended(), ["called_class", "record_id"]);
+    assert!(policy.has_restricted());
+    let open = load(
+        &CSV.replace(", escrow = true", "")
+            .replace("[output]", "[output]\nrecord_id = false"),
+    )
+    .unwrap();
+    assert_eq!(open.appended(), ["called_class"]);
+    assert!(!open.has_restricted());
+    assert!(!load(JSON).unwrap().has_restricted());
+    let restricting = JSON.replace("\"json\"", "\"json\"\nunlisted = \"restrict\"");
+    assert!(load(&restricting).unwrap().has_restricted());
+}
+
+#[test]
+fn fields_come_in_the_order_of_the_columns() {
+    let mixed = CSV.replace("id = \"keep\"\n", "") + "id = \"keep\"\n";
+    let policy = load(&mixed).unwrap();
+    let names: Vec<_> = policy.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(names, ["id", "caller", "called", "start", "seconds"]);
+    assert_eq!(policy.time_field, 3);
+    assert_eq!(policy.key, Some(1));
+}

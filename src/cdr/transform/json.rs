@@ -1,0 +1,247 @@
+//! The transform of one JSON object: members changed in place, removed or
+//! appended; every other byte as it came.
+
+use std::ops::Range;
+
+use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Splicer};
+use crate::cdr::policy::{Action, Pseudonymise, Scope, Unlisted};
+use crate::cdr::transform::Step;
+use crate::cdr::transform::pseudonyms::Identity;
+use crate::cdr::{Reason, Refusal};
+use crate::pseudonym::keyring::EpochIndex;
+use crate::seal::fields::{self, FieldKind};
+
+/// Buffers kept from record to record.
+#[derive(Default)]
+pub(super) struct JsonScratch {
+    scanner: Scanner,
+    splicer: Splicer,
+    members: Vec<Member>,
+    identities: Vec<Identity>,
+    edits: Vec<Edit>,
+    /// New bytes of this record, for the edits to point into.
+    arena: Vec<u8>,
+    text: Vec<u8>,
+    written: Vec<u8>,
+}
+
+impl JsonScratch {
+    pub(super) fn record(
+        &mut self,
+        mut step: Step<'_>,
+        paths: &Paths,
+        unlisted: Unlisted,
+    ) -> Result<EpochIndex, Refusal> {
+        self.scanner
+            .scan(step.record, paths, &mut self.members)
+            .map_err(|_| Reason::Format)?;
+        if unlisted == Unlisted::Reject && self.members.iter().any(|member| member.path.is_none()) {
+            return Err(Reason::UnknownField.into());
+        }
+        self.begin(&mut step)?;
+        self.identify(&mut step)?;
+        self.edits.clear();
+        self.arena.clear();
+        for at in 0..self.members.len() {
+            self.member(&mut step, unlisted, at)?;
+        }
+        self.appended(&mut step);
+        self.splicer
+            .splice(step.record, &self.edits, &self.arena, &mut step.out.public);
+        Ok(step.pseudonyms.epoch())
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
+        let field = step.policy.time_field;
+        let found = self.members.iter().find(|member| index(member) == Some(field));
+        let member = found.ok_or(Refusal::at(Reason::Time, field))?;
+        match json::scalar(&step.record[member.value()], &mut self.text) {
+            Scalar::Text(start) | Scalar::Number(start) => step.begin(start),
+            Scalar::Bool | Scalar::Null | Scalar::Container => Err(Refusal::at(Reason::Time, field)),
+        }
+    }
+
+    /// Reads every identifier first: a pair's token needs its served party, wherever that stands.
+    fn identify(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
+        self.identities.clear();
+        for member in &self.members {
+            let field = index(member).unwrap_or(usize::MAX);
+            let identity = match step.policy.fields.get(field).map(|field| &field.action) {
+                Some(Action::Pseudonymise(how)) => {
+                    match json::scalar(&step.record[member.value()], &mut self.text) {
+                        Scalar::Text(value) | Scalar::Number(value) => step
+                            .pseudonyms
+                            .read(how, value)
+                            .map_err(|reason| Refusal::at(reason, field))?,
+                        Scalar::Null => Identity::Empty,
+                        Scalar::Bool | Scalar::Container => return Err(Refusal::at(Reason::Number, field)),
+                    }
+                }
+                _ => Identity::Empty,
+            };
+            self.identities.push(identity);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, step: &mut Step<'_>, unlisted: Unlisted, at: usize) -> Result<(), Refusal> {
+        let member = self.members[at];
+        let policy = step.policy;
+        let Some(field) = index(&member) else {
+            if unlisted == Unlisted::Restrict {
+                let path = json::path_of(step.record, &member);
+                Self::restrict(step, &path, &member).map_err(|reason| Refusal { reason, field: None })?;
+            }
+            self.edits.push(Edit::Remove(member));
+            return Ok(());
+        };
+        let refused = |reason| Refusal::at(reason, field);
+        match &policy.fields[field].action {
+            Action::Keep => {}
+            Action::Restrict | Action::Drop => self.edits.push(Edit::Remove(member)),
+            Action::Coarsen { how, .. } => {
+                self.written.clear();
+                let quoted = match json::scalar(&step.record[member.value()], &mut self.text) {
+                    Scalar::Null => return Self::escrow(step, field, &member).map_err(refused),
+                    Scalar::Text(value) if value.trim_ascii().is_empty() => {
+                        return Self::escrow(step, field, &member).map_err(refused);
+                    }
+                    Scalar::Text(value) => how.apply(value, &mut self.written).then_some(Quotes::Yes),
+                    Scalar::Number(value) => how.apply(value, &mut self.written).then_some(Quotes::No),
+                    Scalar::Bool | Scalar::Container => None,
+                };
+                let text = self.keep_written(quoted.ok_or(refused(Reason::Number))?);
+                self.edits.push(Edit::Replace(member, text));
+            }
+            Action::Pseudonymise(how) => self.pseudonym(step, how, field, at).map_err(refused)?,
+        }
+        Self::escrow(step, field, &member).map_err(refused)
+    }
+
+    fn pseudonym(
+        &mut self,
+        step: &mut Step<'_>,
+        how: &Pseudonymise,
+        field: usize,
+        at: usize,
+    ) -> Result<(), Reason> {
+        let (member, identity) = (self.members[at], self.identities[at]);
+        if matches!(identity, Identity::Empty) {
+            return Ok(());
+        }
+        let served = match how.scope {
+            Scope::Pairwise { with } => self.identity_of(with),
+            Scope::Domain | Scope::Record => Identity::Empty,
+        };
+        self.written.clear();
+        step.pseudonyms
+            .write(how, identity, served, step.origin.record_id, &mut self.written)?;
+        if step.policy.key == Some(field) {
+            step.out.key.clear();
+            step.out.key.extend_from_slice(&self.written);
+        }
+        let mut text = self.keep_written(Quotes::Yes);
+        if step.policy.fields[field].nested && member.place == Place::Member {
+            self.siblings(step, how, &member, identity);
+            text.end = self.arena.len();
+        }
+        self.edits.push(Edit::Replace(member, text));
+        Ok(())
+    }
+
+    /// Derived values of a nested member stand right behind it, in its own object.
+    fn siblings(&mut self, step: &mut Step<'_>, how: &Pseudonymise, member: &Member, identity: Identity) {
+        let name = &step.record[member.name()];
+        for derived in &how.derive {
+            self.arena.push(b',');
+            self.arena.extend_from_slice(&name[..name.len() - 1]);
+            self.arena.push(b'_');
+            self.arena.extend_from_slice(derived.as_str().as_bytes());
+            self.arena.extend_from_slice(b"\":");
+            self.written.clear();
+            step.pseudonyms.derive(identity, *derived, &mut self.written);
+            self.keep_written(Quotes::Yes);
+        }
+    }
+
+    /// Derived values of the record's own members, in the policy's order, then the record id.
+    fn appended(&mut self, step: &mut Step<'_>) {
+        let policy = step.policy;
+        for (at, field) in policy.fields.iter().enumerate() {
+            let Action::Pseudonymise(how) = &field.action else {
+                continue;
+            };
+            if field.nested || !self.members.iter().any(|member| index(member) == Some(at)) {
+                continue;
+            }
+            let identity = self.identity_of(at);
+            for derived in &how.derive {
+                let name = self.keep(&[field.name.as_bytes(), b"_", derived.as_str().as_bytes()]);
+                self.written.clear();
+                step.pseudonyms.derive(identity, *derived, &mut self.written);
+                let value = self.keep_written(Quotes::Yes);
+                self.edits.push(Edit::Append { name, value });
+            }
+        }
+        if let Some(name) = &policy.record_id {
+            let name = self.keep(&[name.as_bytes()]);
+            self.written.clear();
+            self.written.extend_from_slice(step.origin.record_id);
+            let value = self.keep_written(Quotes::Yes);
+            self.edits.push(Edit::Append { name, value });
+        }
+    }
+
+    fn escrow(step: &mut Step<'_>, field: usize, member: &Member) -> Result<(), Reason> {
+        let policy = step.policy;
+        if policy.fields[field].action.restricts() {
+            Self::restrict(step, &policy.fields[field].name, member)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn restrict(step: &mut Step<'_>, path: &str, member: &Member) -> Result<(), Reason> {
+        let value = &step.record[member.value()];
+        fields::write_field(&mut step.out.restricted, FieldKind::Json, path, value)
+            .map_err(|_| Reason::TooLarge)
+    }
+
+    /// The identity of a field that stands once in the record; blank where it is absent.
+    fn identity_of(&self, field: usize) -> Identity {
+        let at = self
+            .members
+            .iter()
+            .position(|member| index(member) == Some(field));
+        at.map_or(Identity::Empty, |at| self.identities[at])
+    }
+
+    fn keep(&mut self, parts: &[&[u8]]) -> Range<usize> {
+        let start = self.arena.len();
+        for part in parts {
+            self.arena.extend_from_slice(part);
+        }
+        start..self.arena.len()
+    }
+
+    /// What was written, as JSON text in the arena.
+    fn keep_written(&mut self, quotes: Quotes) -> Range<usize> {
+        let start = self.arena.len();
+        match quotes {
+            Quotes::Yes => json::write_string(&mut self.arena, &self.written),
+            Quotes::No => self.arena.extend_from_slice(&self.written),
+        }
+        start..self.arena.len()
+    }
+}
+
+/// Whether a new value is a JSON string.
+#[derive(Clone, Copy)]
+enum Quotes {
+    Yes,
+    No,
+}
+
+fn index(member: &Member) -> Option<usize> {
+    member.path.map(json::PathId::index)
+}

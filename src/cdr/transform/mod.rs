@@ -1,0 +1,145 @@
+//! One record in; its public form and its restricted part out, or a reason.
+//!
+//! Invariant: the public buffer holds only bytes of kept fields, coarsened
+//! values, tokens, labels, derived values and the record id. It is complete or,
+//! on a reason, of no use: callers write it only after `Ok`.
+
+mod csv;
+mod json;
+mod pseudonyms;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::cdr::policy::{Format, Policy};
+use crate::cdr::time::EventClock;
+use crate::cdr::transform::csv::CsvScratch;
+use crate::cdr::transform::json::JsonScratch;
+use crate::cdr::transform::pseudonyms::Pseudonyms;
+use crate::cdr::{Reason, Refusal};
+use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::{EpochGap, EpochIndex, Keyring};
+
+/// What one accepted record became. The caller owns it and uses it again.
+#[derive(Default)]
+pub struct Outputs {
+    /// The public record's value.
+    pub public: Vec<u8>,
+    /// The public record's Kafka key; empty for none.
+    pub key: Vec<u8>,
+    /// The restricted record's plaintext, to be sealed (`docs/formats.md`).
+    pub restricted: Vec<u8>,
+}
+
+/// What is known of a record besides its bytes.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// `<topic>/<partition>/<offset>[/<row>]`.
+    pub record_id: &'a [u8],
+    /// The raw record's Kafka timestamp, milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+/// Transforms records under one policy; one per lane, for its caches.
+pub struct Transformer {
+    policy: Arc<Policy>,
+    clock: EventClock,
+    pseudonyms: Pseudonyms,
+    csv: CsvScratch,
+    json: JsonScratch,
+}
+
+/// One record on its way through the steps of its format.
+struct Step<'a> {
+    policy: &'a Policy,
+    record: &'a [u8],
+    origin: Origin<'a>,
+    clock: &'a mut EventClock,
+    pseudonyms: &'a mut Pseudonyms,
+    out: &'a mut Outputs,
+}
+
+impl Transformer {
+    /// A transformer for one lane.
+    pub fn new(policy: Arc<Policy>, keyring: Arc<Keyring>, domain: &str) -> Self {
+        Self {
+            clock: policy.clock.clone(),
+            pseudonyms: Pseudonyms::new(&policy, keyring, domain),
+            csv: CsvScratch::new(&policy),
+            json: JsonScratch::default(),
+            policy,
+        }
+    }
+
+    /// Takes a reloaded keyring, between two records.
+    pub fn rekey(&mut self, keyring: Arc<Keyring>) {
+        self.pseudonyms.rekey(keyring);
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The keyring in force.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        self.pseudonyms.keyring()
+    }
+
+    /// Transforms one record into `out`; `Ok` is its epoch.
+    ///
+    /// # Errors
+    ///
+    /// The reason it is rejected.
+    pub fn record(
+        &mut self,
+        record: &[u8],
+        origin: Origin<'_>,
+        out: &mut Outputs,
+    ) -> Result<EpochIndex, Refusal> {
+        out.public.clear();
+        out.key.clear();
+        out.restricted.clear();
+        self.pseudonyms.restart();
+        if record.len() > self.policy.max_record {
+            return Err(Reason::TooLarge.into());
+        }
+        let policy = &*self.policy;
+        let step = Step {
+            policy,
+            record,
+            origin,
+            clock: &mut self.clock,
+            pseudonyms: &mut self.pseudonyms,
+            out,
+        };
+        match &policy.format {
+            Format::Csv { dialect, .. } => self.csv.record(step, *dialect),
+            Format::Json { paths, unlisted } => self.json.record(step, paths, *unlisted),
+        }
+    }
+}
+
+impl Step<'_> {
+    /// The epoch of the call that began at this text, in the keyring's order.
+    fn begin(&mut self, start: &[u8]) -> Result<(), Refusal> {
+        let field = self.policy.time_field;
+        let refused = |reason| Refusal::at(reason, field);
+        let millis = self.clock.read(start).ok_or(refused(Reason::Time))?;
+        let latest = self
+            .origin
+            .timestamp
+            .saturating_add(self.policy.max_future.as_millis() as i64);
+        if millis > latest {
+            return Err(refused(Reason::EpochTooNew));
+        }
+        match self.pseudonyms.keyring().epoch_at(EventTime::from_millis(millis)) {
+            Ok(epoch) => {
+                self.pseudonyms.enter(epoch);
+                Ok(())
+            }
+            Err(EpochGap::TooOld | EpochGap::Destroyed) => Err(refused(Reason::EpochTooOld)),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The identifiers of one record: read first, all of them, then written as
+//! tokens. In two passes, because a pair's token needs its served party.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::cdr::Reason;
+use crate::cdr::identifier::{self, Kind};
+use crate::cdr::policy::{Derived, Policy, Pseudonymise, Scope};
+use crate::number::{Canonicaliser, E164, KeyedKind, Label, Reading};
+use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
+use crate::pseudonym::token::write_token;
+
+/// What a policy may turn numbers into that are no subscriber's; keyed behind the policy's own kinds.
+const KEYED: [KeyedKind; 6] = [
+    KeyedKind::Short,
+    KeyedKind::Alpha,
+    KeyedKind::Masked,
+    KeyedKind::Feature,
+    KeyedKind::Other,
+    KeyedKind::Extension,
+];
+
+/// Identifiers of the record at hand, and the keys to replace them.
+pub(super) struct Pseudonyms {
+    domain: String,
+    kinds: Vec<&'static str>,
+    keyring: Arc<Keyring>,
+    macs: FieldMacs,
+    numbers: Option<Canonicaliser>,
+    /// Canonical bytes of this record's identifiers, one after another.
+    canonical: Vec<u8>,
+    epoch: EpochIndex,
+}
+
+/// What an identifier turned out to be.
+#[derive(Clone, Copy)]
+pub(super) enum Identity {
+    /// Blank in, blank out.
+    Empty,
+    /// A class that identifies nobody.
+    Label(Label),
+    /// Canonical bytes, to be replaced by a token.
+    Value {
+        mac: usize,
+        start: usize,
+        end: usize,
+        number: Option<E164>,
+    },
+}
+
+impl Pseudonyms {
+    pub(super) fn new(policy: &Policy, keyring: Arc<Keyring>, domain: &str) -> Self {
+        // The kinds that a policy's numbers may turn into come behind its own.
+        let mut kinds = policy.kinds.clone();
+        kinds.extend(KEYED.iter().map(|kind| kind.as_str()));
+        Self {
+            macs: FieldMacs::new(&keyring, domain, &kinds),
+            domain: domain.to_owned(),
+            kinds,
+            keyring,
+            numbers: policy.numbers.clone().map(Canonicaliser::new),
+            canonical: Vec::new(),
+            epoch: EpochIndex(0),
+        }
+    }
+
+    pub(super) fn rekey(&mut self, keyring: Arc<Keyring>) {
+        self.macs = FieldMacs::new(&keyring, &self.domain, &self.kinds);
+        self.keyring = keyring;
+    }
+
+    pub(super) fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.canonical.clear();
+    }
+
+    pub(super) fn enter(&mut self, epoch: EpochIndex) {
+        self.epoch = epoch;
+    }
+
+    pub(super) fn epoch(&self) -> EpochIndex {
+        self.epoch
+    }
+
+    /// Reads one identifier. A blank one stays blank, for every kind.
+    pub(super) fn read(&mut self, how: &Pseudonymise, value: &[u8]) -> Result<Identity, Reason> {
+        if value.trim_ascii().is_empty() {
+            return Ok(Identity::Empty);
+        }
+        if how.kind == Kind::Phone {
+            return self.read_number(how, value);
+        }
+        let start = self.canonical.len();
+        if identifier::canonical(how.kind, value, &mut self.canonical) {
+            Ok(Identity::Value {
+                mac: how.mac,
+                start,
+                end: self.canonical.len(),
+                number: None,
+            })
+        } else {
+            Err(Reason::Number)
+        }
+    }
+
+    fn read_number(&mut self, how: &Pseudonymise, value: &[u8]) -> Result<Identity, Reason> {
+        let numbers = self
+            .numbers
+            .as_mut()
+            .expect("a policy with a phone field has [numbers]");
+        let start = self.canonical.len();
+        match numbers.read(value) {
+            Reading::Empty => Ok(Identity::Empty),
+            Reading::Label(label) => Ok(Identity::Label(label)),
+            Reading::Unreadable => Err(Reason::Number),
+            Reading::Number(number) => {
+                self.canonical.extend_from_slice(number.digits());
+                Ok(Identity::Value {
+                    mac: how.mac,
+                    start,
+                    end: self.canonical.len(),
+                    number: Some(number),
+                })
+            }
+            Reading::Keyed { kind, value } => {
+                self.canonical.extend_from_slice(value.as_bytes());
+                let keyed = self.kinds.len() - KEYED.len();
+                let at = KEYED.iter().position(|known| *known == kind);
+                let mac = keyed + at.expect("KEYED lists every one");
+                Ok(Identity::Value {
+                    mac,
+                    start,
+                    end: self.canonical.len(),
+                    number: None,
+                })
+            }
+        }
+    }
+
+    /// Appends what stands in place of the identifier: a token, a label, or nothing.
+    ///
+    /// `served` is the identity of the served party, for scope pairwise.
+    pub(super) fn write(
+        &self,
+        how: &Pseudonymise,
+        identity: Identity,
+        served: Identity,
+        record_id: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
+        let (mac, start, end) = match identity {
+            Identity::Empty => return Ok(()),
+            Identity::Label(label) => {
+                out.extend_from_slice(label.as_str().as_bytes());
+                return Ok(());
+            }
+            Identity::Value { mac, start, end, .. } => (mac, start, end),
+        };
+        let value = &self.canonical[start..end];
+        let key = self.macs.mac(self.epoch, mac).ok_or(Reason::EpochTooOld)?;
+        let tag = match (how.scope, served) {
+            (Scope::Domain, _) => key.domain(value),
+            (Scope::Pairwise { .. }, Identity::Value { start, end, .. }) => {
+                key.pairwise(&self.canonical[start..end], value)
+            }
+            // A withheld or absent served party is nobody: no pair, so no join.
+            (Scope::Pairwise { .. } | Scope::Record, _) => key.record(record_id, value),
+        };
+        write_token(out, self.keyring.epoch(self.epoch).id(), &tag);
+        Ok(())
+    }
+
+    /// Appends one derived value; blank where the number has none.
+    pub(super) fn derive(&mut self, identity: Identity, derived: Derived, out: &mut Vec<u8>) {
+        match (identity, derived) {
+            (Identity::Label(label), Derived::Class) => {
+                out.extend_from_slice(label.class().as_bytes());
+            }
+            (
+                Identity::Value {
+                    number: Some(number), ..
+                },
+                derived,
+            ) => {
+                let numbers = self.numbers.as_mut().expect("a number was read by [numbers]");
+                match derived {
+                    Derived::Class => out.extend_from_slice(numbers.class(&number).as_str().as_bytes()),
+                    Derived::Country => out.extend_from_slice(numbers.country(&number).as_bytes()),
+                    Derived::Length => {
+                        write!(out, "{}", number.digits().len()).expect("writing to a Vec does not fail");
+                    }
+                }
+            }
+            (
+                Identity::Value {
+                    mac, number: None, ..
+                },
+                Derived::Class,
+            ) => {
+                out.extend_from_slice(self.kinds[mac].as_bytes());
+            }
+            (Identity::Empty | Identity::Label(_) | Identity::Value { number: None, .. }, _) => {}
+        }
+    }
+}
