@@ -7,12 +7,15 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`engine`]: one payload in, sealed and pseudonymised outputs out
 //! - [`cdr`]: formats, policy, transform (pure)
 //! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 //! - [`seal`]: envelopes only recipients can open (pure)
 
 pub mod cdr;
+pub mod engine;
+pub mod keystore;
 pub mod number;
 pub mod pseudonym;
 pub mod seal;

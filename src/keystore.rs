@@ -1,0 +1,324 @@
+//! Reads `keyring.toml` and the key material it names into a checked keyring.
+//!
+//! Invariant: material that is weak, readable by others, doubled or not the
+//! one whose check value was written down never becomes a key; every fault is
+//! reported at once, at its line, and shows nothing of the material.
+
+mod material;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::value::Datetime;
+
+use crate::keystore::material::{Material, Outside};
+use crate::pseudonym::epoch::{EpochId, EventTime};
+use crate::pseudonym::keyring::{KeyEntry, Keyring, KeyringFault, Status, faults};
+use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
+use crate::secret::Secret;
+use crate::settings::{Fault, Source};
+
+/// A keyring that was read, with what is worth knowing about where it came from.
+#[derive(Debug)]
+pub struct LoadedKeyring {
+    /// The checked keyring.
+    pub keyring: Arc<Keyring>,
+    /// What [`content_hash`] gives for as long as nothing changes.
+    pub content_hash: ContentHash,
+    /// Where each key's material comes from, in the keyring's order: `file 2026-11.key`,
+    /// `credential cdr-key`, `exec vault`, or `-` when destroyed.
+    pub sources: Vec<String>,
+    /// What is allowed but should be looked at.
+    pub warnings: Vec<Fault>,
+}
+
+/// Hash over the keyring file and the `file` and `credential` material it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentHash([u8; 32]);
+
+/// Reads and checks a keyring file; runs its `exec` commands (each at most 10 s, one after the other).
+///
+/// # Errors
+///
+/// Every fault found, each with its place in the keyring file.
+pub fn load(path: &Path) -> Result<LoadedKeyring, Vec<Fault>> {
+    load_from(path, &Outside::from_environment())
+}
+
+/// The hash of what lies there now, for noticing an edit by path: a Kubernetes
+/// secret is swapped under an unchanged name. Runs no command; unreadable or
+/// refused files have a hash too, so that repairing them is noticed.
+pub fn content_hash(path: &Path) -> ContentHash {
+    Snapshot::read(path, &Outside::from_environment()).hash()
+}
+
+fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>> {
+    let snapshot = Snapshot::read(path, outside);
+    let content_hash = snapshot.hash();
+    let (source, file) = match (&snapshot.source, &snapshot.file) {
+        (Ok(source), Ok(file)) => (source, file),
+        (Err(fault), _) | (_, Err(fault)) => return Err(vec![fault.clone()]),
+    };
+    if *file.version.as_ref() != 1 {
+        let message = format!(
+            "version {} is unknown: this cdrveil reads version 1",
+            file.version.as_ref()
+        );
+        return Err(vec![source.fault(file.version.span(), message)]);
+    }
+    let mut found = Vec::new();
+    let mut read = Vec::new();
+    for (at, key) in file.key.iter().enumerate() {
+        match checked(source, key, snapshot.materials[at].as_ref(), outside) {
+            Ok(entry) => read.push((entry, key.as_ref())),
+            Err(faults) => found.extend(faults),
+        }
+    }
+    if !read.is_empty() || found.is_empty() {
+        let entries: Vec<KeyEntry> = read.iter().map(|(entry, _)| entry.clone()).collect();
+        for fault in faults(&entries) {
+            found.push(match read.get(fault.entry) {
+                Some((_, key)) => source.fault(key.span_of(&fault.fault), fault.to_string()),
+                None => Fault::whole(path, fault.to_string()),
+            });
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    read.sort_by_key(|(entry, _)| entry.activate_at);
+    let sources = read.iter().map(|(_, key)| key.source_text()).collect();
+    let entries = read.into_iter().map(|(entry, _)| entry).collect();
+    let keyring = Keyring::new(entries).map_err(|fault| vec![Fault::whole(path, fault.to_string())])?;
+    Ok(LoadedKeyring {
+        keyring: Arc::new(keyring),
+        content_hash,
+        sources,
+        warnings: material::loose_permissions(path).into_iter().collect(),
+    })
+}
+
+/// `keyring.toml` as typed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyringFile {
+    version: Spanned<u32>,
+    #[serde(default)]
+    key: Vec<Spanned<KeySettings>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeySettings {
+    id: Spanned<String>,
+    activate_at: Spanned<Datetime>,
+    material: Option<Spanned<Material>>,
+    kcv: Option<Spanned<String>>,
+    #[serde(default)]
+    status: StatusSetting,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StatusSetting {
+    #[default]
+    Enabled,
+    Compromised,
+    Destroyed,
+}
+
+impl From<StatusSetting> for Status {
+    fn from(status: StatusSetting) -> Self {
+        match status {
+            StatusSetting::Enabled => Self::Enabled,
+            StatusSetting::Compromised => Self::Compromised,
+            StatusSetting::Destroyed => Self::Destroyed,
+        }
+    }
+}
+
+impl KeySettings {
+    fn span_of(&self, fault: &KeyringFault) -> Range<usize> {
+        let material = self.material.as_ref().map(Spanned::span);
+        let kcv = self.kcv.as_ref().map(Spanned::span);
+        match fault {
+            KeyringFault::SameStart(..) => self.activate_at.span(),
+            KeyringFault::KcvMismatch(..) => kcv.unwrap_or(self.id.span()),
+            KeyringFault::SameMaterial(..) => material.unwrap_or(self.id.span()),
+            KeyringFault::Empty | KeyringFault::DuplicateId(_) | KeyringFault::NoMaterial(_) => {
+                self.id.span()
+            }
+        }
+    }
+
+    fn source_text(&self) -> String {
+        self.material
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |material| material.as_ref().to_string())
+    }
+}
+
+/// All that is read without running anything, once, so that hash and content agree.
+struct Snapshot {
+    source: Result<Source, Fault>,
+    file: Result<KeyringFile, Fault>,
+    /// One per entry: the bytes, or why there are none; nothing for `exec` and destroyed keys.
+    materials: Vec<Option<Bytes>>,
+}
+
+type Bytes = Result<Secret<Vec<u8>>, String>;
+
+impl Snapshot {
+    fn read(path: &Path, outside: &Outside) -> Self {
+        let text = std::fs::read_to_string(path);
+        let source = text
+            .map(|text| Source {
+                path: path.to_path_buf(),
+                text,
+            })
+            .map_err(|error| Fault::whole(path, format!("cannot read the keyring: {error}")));
+        let file = source.clone().and_then(|source| source.parse::<KeyringFile>());
+        let keys = file.as_ref().map_or(&[][..], |file| &file.key);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let read = |key: &Spanned<KeySettings>| {
+            let material = key.as_ref().material.as_ref()?;
+            material.as_ref().read_still(folder, outside)
+        };
+        let materials = keys.iter().map(read).collect();
+        Self {
+            source,
+            file,
+            materials,
+        }
+    }
+
+    fn hash(&self) -> ContentHash {
+        let mut all = Vec::new();
+        match &self.source {
+            Ok(source) => all.extend_from_slice(&sha256(source.text.as_bytes())),
+            Err(fault) => all.extend_from_slice(&sha256(fault.message().as_bytes())),
+        }
+        for material in self.materials.iter().flatten() {
+            match material {
+                Ok(bytes) => all.extend_from_slice(&sha256(bytes.expose())),
+                Err(message) => all.extend_from_slice(&sha256(message.as_bytes())),
+            }
+        }
+        ContentHash(sha256(&all))
+    }
+}
+
+/// One entry with everything checked that does not concern the others.
+fn checked(
+    source: &Source,
+    key: &Spanned<KeySettings>,
+    still: Option<&Bytes>,
+    outside: &Outside,
+) -> Result<KeyEntry, Vec<Fault>> {
+    let settings = key.as_ref();
+    let mut found = Vec::new();
+    let id = note(&mut found, checked_id(source, settings));
+    let activate_at = note(&mut found, checked_start(source, settings));
+    let key = note(&mut found, checked_key(source, settings, still, outside));
+    let kcv = note(
+        &mut found,
+        checked_kcv(source, settings, key.as_ref().and_then(Option::as_ref)),
+    );
+    match (id, activate_at, key, kcv) {
+        (Some(id), Some(activate_at), Some(key), Some(kcv)) => Ok(KeyEntry {
+            id,
+            activate_at,
+            status: settings.status.into(),
+            kcv,
+            key,
+        }),
+        _ => Err(found),
+    }
+}
+
+fn note<T>(found: &mut Vec<Fault>, result: Result<T, Fault>) -> Option<T> {
+    result.map_err(|fault| found.push(fault)).ok()
+}
+
+fn checked_id(source: &Source, settings: &KeySettings) -> Result<EpochId, Fault> {
+    let id = &settings.id;
+    let parsed = id.as_ref().parse::<EpochId>();
+    parsed.map_err(|error| source.fault(id.span(), error.to_string()))
+}
+
+fn checked_start(source: &Source, settings: &KeySettings) -> Result<EventTime, Fault> {
+    let written = &settings.activate_at;
+    let fault = |what: &str| {
+        let message =
+            format!("activate_at {what}: write it as 2026-11-01T00:00:00Z or 2026-11-01T00:00:00+01:00");
+        source.fault(written.span(), message)
+    };
+    let time = written.as_ref();
+    if time.date.is_none() || time.time.is_none() {
+        return Err(fault("needs a date and a time"));
+    }
+    if time.offset.is_none() {
+        return Err(fault("has no offset, so it names no moment"));
+    }
+    let moment: jiff::Timestamp = time.to_string().parse().map_err(|_| fault("is not a moment"))?;
+    Ok(EventTime::from_millis(moment.as_millisecond()))
+}
+
+fn checked_key(
+    source: &Source,
+    settings: &KeySettings,
+    still: Option<&Bytes>,
+    outside: &Outside,
+) -> Result<Option<EpochKey>, Fault> {
+    let id = settings.id.as_ref();
+    let Some(material) = &settings.material else {
+        return Ok(None);
+    };
+    let fault = |message: String| source.fault(material.span(), format!("key \"{id}\": {message}"));
+    if matches!(settings.status, StatusSetting::Destroyed) {
+        return Err(fault(format!(
+            "{} is named but the key is destroyed: delete the material, then this line",
+            material.as_ref()
+        )));
+    }
+    let ran;
+    let bytes = if let Some(bytes) = still {
+        bytes
+    } else {
+        let folder = source.path.parent().unwrap_or(Path::new("."));
+        ran = material.as_ref().run(folder, outside);
+        &ran
+    };
+    let bytes = bytes.as_ref().map_err(|message| fault(message.clone()))?;
+    let key =
+        material::parse(bytes).map_err(|weakness| fault(format!("{} {weakness}", material.as_ref())))?;
+    Ok(Some(key))
+}
+
+fn checked_kcv(
+    source: &Source,
+    settings: &KeySettings,
+    key: Option<&EpochKey>,
+) -> Result<Option<Kcv>, Fault> {
+    let id = settings.id.as_ref();
+    match (&settings.kcv, key) {
+        (Some(kcv), _) => {
+            let parsed = kcv.as_ref().parse().map(Some);
+            parsed.map_err(|error| source.fault(kcv.span(), format!("kcv of \"{id}\": {error}")))
+        }
+        (None, Some(key)) => {
+            let kcv = key.kcv();
+            let message = format!(
+                "key \"{id}\" has no kcv: write kcv = \"{kcv}\" once you are sure that these are the right bytes"
+            );
+            Err(source.fault(settings.id.span(), message))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;
