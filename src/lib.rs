@@ -12,9 +12,11 @@
 //! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 //! - [`seal`]: envelopes only recipients can open (pure)
+//! - [`kafka`]: the only place that names rdkafka
 
 pub mod cdr;
 pub mod engine;
+pub mod kafka;
 pub mod keystore;
 pub mod number;
 pub mod pseudonym;

@@ -1,0 +1,31 @@
+//! Kafka: the only room that names rdkafka, and the only one with `unsafe`.
+//!
+//! It knows no CDR. Contract, read before any method:
+//!
+//! - An *offset* is always the next message to be read, never the last one read.
+//! - A [`Source`] and a [`Sink`] belong to one lane, on one thread; nothing here is shared between lanes.
+//! - A rebalance is only *recorded* by librdkafka's callback. [`Source::poll`] hands it out, the lane commits
+//!   or aborts, then [`Source::complete`] lets go or takes over; librdkafka waits for that call.
+//! - Messages in a [`Batch`] come before the rebalance handed out with it.
+//! - Errors are sorted once, as an [`ErrorClass`]: same call again, abort and begin anew, wait, or stop.
+//! - Control records occupy offsets: "caught up" is never inferred from them.
+
+mod batch;
+mod client;
+pub mod cluster;
+pub mod embedded;
+mod error;
+mod log;
+mod partition;
+mod properties;
+pub mod reader;
+mod settings;
+mod sink;
+mod source;
+
+pub use batch::{Batch, Message};
+pub use error::{ErrorClass, KafkaError};
+pub use partition::partition_for_key;
+pub use settings::{Kafka, KafkaSettings, PropertyValue};
+pub use sink::{Outgoing, ProduceError, Sink, SinkMode};
+pub use source::{GroupMetadata, Loss, OFFSET_BEGINNING, Rebalance, Source, TopicPartition};
