@@ -13,7 +13,10 @@
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 //! - [`seal`]: envelopes only recipients can open (pure)
 //! - [`kafka`]: the only place that names rdkafka
+//! - [`admin`]: HTTP for operators
+//! - [`telemetry`]: every metric and status word, once
 
+pub mod admin;
 pub mod cdr;
 pub mod engine;
 pub mod kafka;
@@ -23,3 +26,4 @@ pub mod pseudonym;
 pub mod seal;
 pub mod secret;
 pub mod settings;
+pub mod telemetry;

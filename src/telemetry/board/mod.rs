@@ -1,0 +1,384 @@
+//! The state behind metrics and status: one struct, behind one lock.
+//!
+//! Everything a batch changes is changed in one call, so whoever looks sees
+//! books that balance. Here is what moves it; readers are in `read`.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Histogram};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::counts::{LaneCounts, Output};
+use super::rate::Recent;
+use super::series::{Lasting, Sum};
+use super::status::{KeyringFacts, LaneState, Now, Place, Totals, UnixMillis};
+use super::{Setup, names};
+
+/// Where a lane stands in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Index in the list of raw topics.
+    pub topic: usize,
+    /// Partition number.
+    pub partition: i32,
+    /// Our own committed offset (the next to be read), if known.
+    pub committed: Option<i64>,
+    /// End of the partition, if known.
+    pub high_watermark: Option<i64>,
+}
+
+impl Position {
+    fn lag(&self) -> Option<u64> {
+        let (committed, high) = (self.committed?, self.high_watermark?);
+        // A watermark may be older than our commit: that is no lag.
+        Some(u64::try_from(high.saturating_sub(committed)).unwrap_or(0))
+    }
+}
+
+/// The books of one input partition.
+#[derive(Debug)]
+struct Books {
+    read: Sum,
+    public: u64,
+    rejected: u64,
+    skipped: u64,
+}
+
+impl Books {
+    fn difference(&self) -> u64 {
+        self.read
+            .value()
+            .abs_diff(self.public + self.rejected + self.skipped)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) state: LaneState,
+    joined: bool,
+    positions: BTreeMap<(usize, i32), Position>,
+    last_commit: Option<UnixMillis>,
+    /// Since when records wait for a commit.
+    open_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Rejected {
+    records: Sum,
+    last: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Transactions {
+    committed: Sum,
+    aborted: Sum,
+    producer_recreations: Sum,
+    rebalances: Sum,
+}
+
+/// What was written to one output.
+#[derive(Debug)]
+struct Written {
+    partitions: BTreeMap<i32, Counter>,
+    bytes: Counter,
+}
+
+#[derive(Debug)]
+pub(super) struct Board {
+    setup: Setup,
+    series: Lasting,
+    started: Now,
+    draining: bool,
+    /// What the last probe of the brokers met.
+    broker_fault: Option<String>,
+    pub(super) lanes: Vec<Lane>,
+    books: BTreeMap<(usize, i32), Books>,
+    pub(super) totals: Totals,
+    bytes_read: Counter,
+    written: [Written; 3],
+    rejected: BTreeMap<&'static str, Rejected>,
+    skipped: BTreeMap<(&'static str, i32), Sum>,
+    epochs: BTreeMap<Box<str>, Sum>,
+    transactions: Transactions,
+    commit_seconds: Histogram,
+    transform_seconds: Histogram,
+    recent: Recent,
+    keyring: Option<KeyringFacts>,
+    keyring_loaded: UnixMillis,
+    keyring_error: Option<String>,
+    reloads_applied: Counter,
+    reloads_refused: Counter,
+}
+
+/// What moves the state.
+impl Board {
+    pub(super) fn new(setup: Setup, now: Now) -> Self {
+        let lane = || Lane {
+            state: LaneState::Starting,
+            joined: false,
+            positions: BTreeMap::new(),
+            last_commit: None,
+            open_since: None,
+        };
+        let series = Lasting::default();
+        let reloads = |outcome: &str| series.counter(&names::KEYRING_RELOADS, &[&outcome]);
+        Self {
+            started: now,
+            draining: false,
+            broker_fault: None,
+            lanes: (0..setup.lanes).map(|_| lane()).collect(),
+            books: BTreeMap::new(),
+            totals: Totals::default(),
+            bytes_read: series.counter(&names::BYTES_READ, &[]),
+            written: Output::ALL.map(|output| Written {
+                partitions: BTreeMap::new(),
+                bytes: series.counter(&names::BYTES_WRITTEN, &[&output.as_str()]),
+            }),
+            rejected: setup
+                .rejection_reasons
+                .iter()
+                .map(|&reason| (reason, Rejected::new(&series, reason)))
+                .collect(),
+            skipped: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            transactions: Transactions {
+                committed: series.sum(&names::TRANSACTIONS, &[&"committed"]),
+                aborted: series.sum(&names::TRANSACTIONS, &[&"aborted"]),
+                producer_recreations: series.sum(&names::PRODUCER_RECREATIONS, &[]),
+                rebalances: series.sum(&names::REBALANCES, &[]),
+            },
+            commit_seconds: series.histogram(&names::COMMIT_SECONDS),
+            transform_seconds: series.histogram(&names::TRANSFORM_SECONDS),
+            recent: Recent::default(),
+            keyring: None,
+            keyring_loaded: UnixMillis(now.unix_millis()),
+            keyring_error: None,
+            reloads_applied: reloads("applied"),
+            reloads_refused: reloads("refused"),
+            series,
+            setup,
+        }
+    }
+
+    /// Renders and tidies what the board counted.
+    pub(super) fn handle(&self) -> PrometheusHandle {
+        self.series.handle()
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub(super) fn lane_state(&mut self, lane: usize, state: LaneState) {
+        let lane = &mut self.lanes[lane];
+        lane.state = state;
+        if state == LaneState::Stopped {
+            lane.positions.clear();
+            lane.open_since = None;
+        }
+    }
+
+    pub(super) fn assigned(&mut self, lane: usize, partitions: &[(usize, i32)]) {
+        self.transactions.rebalances.add(1);
+        for &(topic, partition) in partitions {
+            self.books(topic, partition);
+            for output in Output::ALL {
+                self.written(output, partition);
+            }
+            for reason in self.setup.skip_reasons {
+                self.skipped(reason, partition);
+            }
+        }
+        let lane = &mut self.lanes[lane];
+        let former = std::mem::take(&mut lane.positions);
+        lane.positions = partitions
+            .iter()
+            .map(|&(topic, partition)| {
+                let unknown = Position {
+                    topic,
+                    partition,
+                    committed: None,
+                    high_watermark: None,
+                };
+                let kept = former.get(&(topic, partition)).copied();
+                ((topic, partition), kept.unwrap_or(unknown))
+            })
+            .collect();
+        lane.joined = true;
+        lane.open_since = None;
+    }
+
+    pub(super) fn positions(&mut self, lane: usize, positions: &[Position]) {
+        let held = &mut self.lanes[lane].positions;
+        for position in positions {
+            // A revoked partition's last word must not bring its lag back.
+            if let Some(known) = held.get_mut(&(position.topic, position.partition)) {
+                known.committed = position.committed.or(known.committed);
+                known.high_watermark = position.high_watermark.or(known.high_watermark);
+            }
+        }
+    }
+
+    /// What a probe of the brokers met; an idle lane would not notice that they are back.
+    pub(super) fn brokers(&mut self, probe: Result<(), String>) {
+        self.broker_fault = probe.err();
+        if self.broker_fault.is_none() {
+            for lane in &mut self.lanes {
+                if lane.state == LaneState::WaitingForBroker {
+                    lane.state = LaneState::Running;
+                }
+            }
+        }
+    }
+
+    pub(super) fn began(&mut self, lane: usize, now: Now) {
+        self.lanes[lane].open_since.get_or_insert(now.monotonic);
+    }
+
+    pub(super) fn committed(&mut self, lane: usize, counts: &LaneCounts, commit: Duration, now: Now) {
+        let before = self.totals;
+        self.add_inputs(counts);
+        for output in Output::ALL {
+            let at = output as usize;
+            self.written[at].bytes.increment(counts.bytes_written[at]);
+            for (partition, &records) in counts.written[at].iter().enumerate() {
+                if records > 0 {
+                    self.written(output, partition as i32).increment(records);
+                }
+            }
+        }
+        for (id, records) in counts.epochs.iter().filter(|(_, records)| *records > 0) {
+            self.epoch(id).add(*records);
+        }
+        for &time in &counts.transforms {
+            self.transform_seconds.record(time);
+        }
+        self.commit_seconds.record(commit);
+        self.transactions.committed.add(1);
+        let lane = &mut self.lanes[lane];
+        lane.last_commit = Some(UnixMillis(now.unix_millis()));
+        lane.open_since = None;
+        self.recent.add(self.second(now), self.totals.since(before));
+    }
+
+    pub(super) fn aborted(&mut self) {
+        self.transactions.aborted.add(1);
+    }
+
+    pub(super) fn producer_recreated(&mut self) {
+        self.transactions.producer_recreations.add(1);
+    }
+
+    fn add_inputs(&mut self, counts: &LaneCounts) {
+        for input in counts.inputs.iter().filter(|input| input.messages > 0) {
+            let rejected: u64 = input.rejected.iter().map(|found| found.records).sum();
+            let skipped: u64 = input.skipped.iter().map(|(_, rows)| rows).sum();
+            let books = self.books(input.topic, input.partition);
+            books.read.add(input.read);
+            books.public += input.public;
+            books.rejected += rejected;
+            books.skipped += skipped;
+            self.bytes_read.increment(input.bytes);
+            self.totals.read += input.read;
+            self.totals.public += input.public;
+            self.totals.restricted += input.restricted;
+            self.totals.rejected += rejected;
+            self.totals.skipped += skipped;
+            for rejections in &input.rejected {
+                let last = Place {
+                    topic: self
+                        .setup
+                        .raw_topics
+                        .get(input.topic)
+                        .cloned()
+                        .unwrap_or_default(),
+                    partition: input.partition,
+                    offset: rejections.last_offset,
+                };
+                let reason = self.rejected(rejections.reason);
+                reason.records.add(rejections.records);
+                reason.last = Some(last);
+            }
+            for &(reason, rows) in &input.skipped {
+                self.skipped(reason, input.partition).add(rows);
+            }
+        }
+    }
+
+    fn second(&self, now: Now) -> u64 {
+        now.monotonic
+            .saturating_duration_since(self.started.monotonic)
+            .as_secs()
+    }
+
+    pub(super) fn keyring_loaded(&mut self, facts: KeyringFacts, now: Now) {
+        for epoch in &facts.epochs {
+            self.epoch(&epoch.id);
+        }
+        if self.keyring.replace(facts).is_some() {
+            self.reloads_applied.increment(1);
+        }
+        self.keyring_loaded = UnixMillis(now.unix_millis());
+        self.keyring_error = None;
+    }
+
+    pub(super) fn keyring_refused(&mut self, error: String) {
+        self.reloads_refused.increment(1);
+        self.keyring_error = Some(error);
+    }
+}
+
+/// Entries, made with their series where they are new.
+impl Board {
+    fn books(&mut self, topic: usize, partition: i32) -> &mut Books {
+        let name = self.setup.raw_topics.get(topic).map_or("?", String::as_str);
+        self.books.entry((topic, partition)).or_insert_with(|| Books {
+            read: self.series.sum(&names::RECORDS_READ, &[&name, &partition]),
+            public: 0,
+            rejected: 0,
+            skipped: 0,
+        })
+    }
+
+    fn written(&mut self, output: Output, partition: i32) -> &Counter {
+        let labels: [&dyn Display; 2] = [&output.as_str(), &partition];
+        self.written[output as usize]
+            .partitions
+            .entry(partition)
+            .or_insert_with(|| self.series.counter(&names::RECORDS_WRITTEN, &labels))
+    }
+
+    fn rejected(&mut self, reason: &'static str) -> &mut Rejected {
+        self.rejected
+            .entry(reason)
+            .or_insert_with(|| Rejected::new(&self.series, reason))
+    }
+
+    fn skipped(&mut self, reason: &'static str, partition: i32) -> &mut Sum {
+        self.skipped
+            .entry((reason, partition))
+            .or_insert_with(|| self.series.sum(&names::RECORDS_SKIPPED, &[&reason, &partition]))
+    }
+
+    fn epoch(&mut self, id: &str) -> &mut Sum {
+        // Looked up by reference first: this runs at every commit and an entry would cost a copy.
+        if !self.epochs.contains_key(id) {
+            let sum = self.series.sum(&names::EPOCH_RECORDS, &[&id]);
+            self.epochs.insert(id.into(), sum);
+        }
+        self.epochs.get_mut(id).expect("inserted just above")
+    }
+}
+
+impl Rejected {
+    fn new(series: &Lasting, reason: &str) -> Self {
+        Self {
+            records: series.sum(&names::RECORDS_REJECTED, &[&reason]),
+            last: None,
+        }
+    }
+}
