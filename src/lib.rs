@@ -7,6 +7,8 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`daemon`]: wires the rooms; signals, reload, drain
+//! - [`lane`]: the loop: poll, transform, write, commit
 //! - [`engine`]: one payload in, sealed and pseudonymised outputs out
 //! - [`cdr`]: formats, policy, transform (pure)
 //! - [`number`]: phone numbers in canonical form (pure)
@@ -18,9 +20,12 @@
 
 pub mod admin;
 pub mod cdr;
+pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod kafka;
 pub mod keystore;
+pub mod lane;
 pub mod number;
 pub mod pseudonym;
 pub mod seal;

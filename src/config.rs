@@ -1,0 +1,586 @@
+//! The operator's file, with everything it names: checked before anything starts.
+//!
+//! Precedence: flag, environment (`CDRVEIL_KAFKA__GROUP`), file, default.
+//! Paths are relative to the file that names them. `ConfigSettings` is what
+//! was typed, [`Config`] what it means.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::admin::AdminSettings;
+use crate::cdr::policy::Policy;
+use crate::engine::Destinations;
+use crate::kafka::{Kafka, KafkaSettings};
+use crate::keystore::{self, LoadedKeyring};
+use crate::seal::recipient::Recipients;
+use crate::settings::{self, Fault, Source, Span};
+use crate::telemetry::log::LogSettings;
+
+/// `cdrveil.toml` as typed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigSettings {
+    domain: Spanned<String>,
+    policy: Spanned<PathBuf>,
+    keyring: Spanned<PathBuf>,
+    kafka: Spanned<KafkaSettings>,
+    topics: TopicSettings,
+    #[serde(default)]
+    delivery: DeliverySettings,
+    seal: SealSettings,
+    #[serde(default)]
+    admin: AdminSettings,
+    #[serde(default)]
+    log: LogSettings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopicSettings {
+    raw: Spanned<Vec<Spanned<String>>>,
+    public: Spanned<String>,
+    restricted: Spanned<String>,
+    rejected: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DeliverySettings {
+    guarantee: Guarantee,
+    commit_interval: Option<Spanned<Span>>,
+    max_batch: Option<Spanned<i64>>,
+    transaction_timeout: Option<Spanned<Span>>,
+    lanes: Option<Spanned<i64>>,
+    partition: Partitioning,
+    drain_timeout: Option<Span>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealSettings {
+    recipients: Spanned<Vec<Spanned<String>>>,
+}
+
+/// What a record's way through the daemon guarantees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guarantee {
+    /// Outputs and consumed offsets are one Kafka transaction (KIP-98, KIP-447).
+    #[default]
+    ExactlyOnce,
+    /// Offsets are committed only after every output was acknowledged.
+    AtLeastOnce,
+}
+
+impl Guarantee {
+    /// The word in the configuration and the status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+        }
+    }
+}
+
+/// Which partition of the public topic a record goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Partitioning {
+    /// The partition it came from, so that order holds.
+    #[default]
+    Input,
+    /// murmur2 of its key, as Kafka's Java clients place it.
+    Key,
+}
+
+/// What answers at the brokers' addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// Kafka.
+    Kafka,
+    /// The embedded broker of the demo, which describes no topic settings.
+    Embedded,
+}
+
+/// Names of the four topics.
+#[derive(Debug, Clone)]
+pub struct Topics {
+    /// Where raw records come from.
+    pub raw: Vec<String>,
+    /// Pseudonymised records.
+    pub public: String,
+    /// Sealed restricted fields.
+    pub restricted: String,
+    /// Sealed rejects.
+    pub rejected: String,
+}
+
+/// Delivery settings, checked.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Exactly once, or at least once.
+    pub guarantee: Guarantee,
+    /// The longest a transaction stays open.
+    pub commit_interval: Duration,
+    /// The most records a transaction holds.
+    pub max_batch: usize,
+    /// How long the broker waits before it aborts a silent transaction.
+    pub transaction_timeout: Duration,
+    /// Threads, each with its own consumer and producer.
+    pub lanes: usize,
+    /// Where public records go.
+    pub partition: Partitioning,
+    /// How long a stop may take.
+    pub drain_timeout: Duration,
+}
+
+/// Everything the daemon needs, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The file itself.
+    pub path: PathBuf,
+    /// The pseudonymisation domain.
+    pub domain: String,
+    /// The privacy officer's policy.
+    pub policy: Arc<Policy>,
+    /// The security team's file.
+    pub keyring_path: PathBuf,
+    /// The keyring as it was at the start.
+    pub keyring: LoadedKeyring,
+    /// Connection to the brokers.
+    pub kafka: Arc<Kafka>,
+    /// What they are; a file always means Kafka.
+    pub brokers: BrokerKind,
+    /// The four topics.
+    pub topics: Topics,
+    /// Delivery.
+    pub delivery: Delivery,
+    /// Who may open restricted and rejected records.
+    pub recipients: Recipients,
+    /// The HTTP listener.
+    pub admin: AdminSettings,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Reads and checks the file and all it names.
+    ///
+    /// # Errors
+    ///
+    /// Every fault found, each with its place.
+    pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, Vec<Fault>> {
+        let source = read(path)?;
+        let settings = merge(&source, environment).map_err(|fault| vec![fault])?;
+        Checker {
+            source: &source,
+            faults: Vec::new(),
+        }
+        .config(path, settings)
+    }
+
+    /// The names that are bound into what is sealed.
+    pub fn destinations(&self) -> Destinations {
+        Destinations {
+            domain: self.domain.clone(),
+            restricted: self.topics.restricted.clone(),
+            rejected: self.topics.rejected.clone(),
+        }
+    }
+}
+
+/// Only the `[log]` section, for set-up before anything else can fail.
+///
+/// # Errors
+///
+/// Never fails on other sections; an unreadable file is told by [`Config::load`].
+pub fn log_settings(path: &Path) -> LogSettings {
+    #[derive(Default, Deserialize)]
+    struct OnlyLog {
+        #[serde(default)]
+        log: LogSettings,
+    }
+    std::fs::read_to_string(path)
+        .ok()
+        .and_then(|text| toml::from_str::<OnlyLog>(&text).ok())
+        .unwrap_or_default()
+        .log
+}
+
+/// Overrides from the process environment: `CDRVEIL_<SECTION>__<KEY>`.
+pub fn environment() -> Vec<(String, String)> {
+    let mut found: Vec<_> = std::env::vars()
+        .filter(|(name, _)| override_path(name).is_some())
+        .collect();
+    found.sort();
+    found
+}
+
+fn override_path(name: &str) -> Option<Vec<String>> {
+    let rest = name.strip_prefix("CDRVEIL_")?.to_ascii_lowercase();
+    let path: Vec<String> = rest.split("__").map(str::to_owned).collect();
+    let known_at_top = ["domain", "policy", "keyring"].contains(&path[0].as_str());
+    (path.len() > 1 || known_at_top).then_some(path)
+}
+
+fn read(path: &Path) -> Result<Source, Vec<Fault>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Source {
+            path: path.to_path_buf(),
+            text,
+        }),
+        Err(error) => Err(vec![Fault::whole(path, format!("cannot be read: {error}"))]),
+    }
+}
+
+/// The file's text with the environment's values laid over it.
+fn merge(source: &Source, environment: &[(String, String)]) -> Result<ConfigSettings, Fault> {
+    if environment.is_empty() {
+        return source.parse();
+    }
+    let mut overrides: Vec<Override> = environment.iter().filter_map(Override::new).collect();
+    loop {
+        let (error, blamed) = match overlaid(source, &overrides)? {
+            Ok(settings) => return Ok(settings),
+            Err(found) => found,
+        };
+        match blamed.and_then(|at| overrides.get_mut(at)) {
+            // `CDRVEIL_KAFKA__INSTANCE=0` looks like a number and means text.
+            Some(over) if over.typed => over.typed = false,
+            Some(over) => {
+                return Err(Fault::whole(
+                    Path::new("environment"),
+                    format!("{}: {}", over.name, one_line(&error)),
+                ));
+            }
+            None => {
+                let message = one_line(&error);
+                return Err(match error.span() {
+                    Some(span) => source.fault(span, message),
+                    None => Fault::whole(&source.path, message),
+                });
+            }
+        }
+    }
+}
+
+/// One value from the environment.
+struct Override {
+    name: String,
+    path: Vec<String>,
+    value: String,
+    /// Whether the value is read as TOML, such as `3` or `["a", "b"]`, rather than as plain text.
+    typed: bool,
+}
+
+impl Override {
+    fn new((name, value): &(String, String)) -> Option<Self> {
+        let mut made = Self {
+            name: name.clone(),
+            path: override_path(name)?,
+            value: value.clone(),
+            typed: true,
+        };
+        made.typed = DeTable::parse(&made.document()).is_ok();
+        Some(made)
+    }
+
+    /// `kafka.group = "x"` as a document of its own.
+    fn document(&self) -> String {
+        let quoted = |part: &String| format!("\"{part}\"");
+        let key = self.path.iter().map(quoted).collect::<Vec<_>>().join(".");
+        if self.typed {
+            format!("{key} = {}", self.value)
+        } else {
+            format!("{key} = {}", toml::Value::String(self.value.clone()))
+        }
+    }
+}
+
+/// The settings, or the error and which override is to blame for it.
+type Overlaid = Result<ConfigSettings, (toml::de::Error, Option<usize>)>;
+
+fn overlaid(source: &Source, overrides: &[Override]) -> Result<Overlaid, Fault> {
+    let mut table = DeTable::parse(&source.text).map_err(|error| match error.span() {
+        Some(span) => source.fault(span, one_line(&error)),
+        None => Fault::whole(&source.path, one_line(&error)),
+    })?;
+    let documents: Vec<String> = overrides.iter().map(Override::document).collect();
+    let behind = source.text.len() + 1;
+    for (at, (document, over)) in documents.iter().zip(overrides).enumerate() {
+        let parsed = DeTable::parse(document).map_err(|error| {
+            Fault::whole(
+                Path::new("environment"),
+                format!("{}: {}", over.name, one_line(&error)),
+            )
+        })?;
+        lay_over(table.get_mut(), parsed.into_inner(), behind + at);
+    }
+    Ok(
+        ConfigSettings::deserialize(toml::de::Deserializer::from(table)).map_err(|error| {
+            let blamed = error.span().and_then(|span| span.start.checked_sub(behind));
+            (error, blamed)
+        }),
+    )
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    settings::complete(error.message())
+}
+
+/// Values from elsewhere get a place of their own behind the text, so that no line of it is blamed.
+fn lay_over<'a>(table: &mut DeTable<'a>, over: DeTable<'a>, place: usize) {
+    for (key, value) in over {
+        let key = Spanned::new(place..place, key.into_inner());
+        let existing = table.get_mut(key.get_ref().as_ref());
+        match (existing.map(Spanned::get_mut), value.into_inner()) {
+            (Some(DeValue::Table(inner)), DeValue::Table(over)) => lay_over(inner, over, place),
+            (_, mut value) => {
+                if let DeValue::Array(elements) = &mut value {
+                    for element in elements.iter_mut() {
+                        *element = Spanned::new(place..place, element.get_ref().clone());
+                    }
+                }
+                // Inserting keeps a key that is there, and with it the key's place: take it out first.
+                table.remove(key.get_ref().as_ref());
+                table.insert(key, Spanned::new(place..place, value));
+            }
+        }
+    }
+}
+
+struct Checker<'a> {
+    source: &'a Source,
+    faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.faults.push(if span.start <= self.source.text.len() {
+            self.source.fault(span, message)
+        } else {
+            // See `lay_over`: no line of the file says this.
+            Fault::whole(Path::new("environment"), message)
+        });
+    }
+
+    fn config(mut self, path: &Path, settings: ConfigSettings) -> Result<Config, Vec<Fault>> {
+        let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let domain = self.domain(&settings.domain);
+        let topics = self.topics(&settings.topics);
+        let delivery = self.delivery(&settings.delivery);
+        let recipients = self.recipients(&settings.seal);
+        let kafka = Kafka::check(settings.kafka.get_ref(), self.source)
+            .map_err(|fault| self.faults.push(fault))
+            .ok();
+        if let Some(Err(error)) = kafka
+            .as_ref()
+            .map(|kafka| kafka.try_out(delivery.transaction_timeout))
+        {
+            self.fault(settings.kafka.span(), format!("[kafka] {error}"));
+        }
+        let policy = self.policy(&base, &settings.policy);
+        let keyring_path = base.join(settings.keyring.get_ref());
+        let keyring = match keystore::load(&keyring_path) {
+            Ok(keyring) => Some(keyring),
+            Err(faults) => {
+                self.faults.extend(faults);
+                None
+            }
+        };
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        let complete = "a configuration without faults is complete";
+        Ok(Config {
+            path: path.to_path_buf(),
+            domain,
+            policy: Arc::new(policy.expect(complete)),
+            keyring_path,
+            keyring: keyring.expect(complete),
+            kafka: Arc::new(kafka.expect(complete)),
+            brokers: BrokerKind::Kafka,
+            topics,
+            delivery,
+            recipients: recipients.expect(complete),
+            admin: settings.admin,
+            log: settings.log,
+        })
+    }
+
+    fn domain(&mut self, domain: &Spanned<String>) -> String {
+        let text = domain.get_ref();
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            self.fault(
+                domain.span(),
+                "domain is 1 to 64 printable ASCII characters without spaces: it is part of every pseudonym",
+            );
+        }
+        text.clone()
+    }
+
+    fn topics(&mut self, settings: &TopicSettings) -> Topics {
+        if settings.raw.get_ref().is_empty() {
+            self.fault(
+                settings.raw.span(),
+                "[topics] raw is empty: name the topic to read",
+            );
+        }
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        let raw = settings.raw.get_ref().iter().map(|topic| ("raw", topic));
+        let outputs = [
+            ("public", &settings.public),
+            ("restricted", &settings.restricted),
+            ("rejected", &settings.rejected),
+        ];
+        for (role, topic) in raw.chain(outputs) {
+            let name = topic.get_ref().as_str();
+            if !legal_topic(name) {
+                self.fault(
+                    topic.span(),
+                    format!("[topics] {role}: \"{name}\" is no topic name: 1 to 249 of a-z A-Z 0-9 . _ -"),
+                );
+            }
+            if let Some(other) = seen.insert(name, role) {
+                self.fault(topic.span(), format!("[topics] {role} is the {other} topic \"{name}\" again: each of raw, public, restricted and rejected is a topic of its own"));
+            }
+        }
+        Topics {
+            raw: settings
+                .raw
+                .get_ref()
+                .iter()
+                .map(|topic| topic.get_ref().clone())
+                .collect(),
+            public: settings.public.get_ref().clone(),
+            restricted: settings.restricted.get_ref().clone(),
+            rejected: settings.rejected.get_ref().clone(),
+        }
+    }
+
+    fn delivery(&mut self, settings: &DeliverySettings) -> Delivery {
+        let transaction_timeout = self.between(
+            settings.transaction_timeout.as_ref(),
+            "transaction_timeout",
+            (1_000, 15_000, 900_000),
+        );
+        // Half the transaction's time is left for the commit itself.
+        let commit_interval = self.between(
+            settings.commit_interval.as_ref(),
+            "commit_interval",
+            (1, 100, transaction_timeout.as_millis() as u64 / 2),
+        );
+        Delivery {
+            guarantee: settings.guarantee,
+            commit_interval,
+            max_batch: self.count(settings.max_batch.as_ref(), "max_batch", (1, 100_000, 10_000_000)),
+            transaction_timeout,
+            lanes: self.count(settings.lanes.as_ref(), "lanes", (1, default_lanes(), 256)),
+            partition: settings.partition,
+            drain_timeout: settings
+                .drain_timeout
+                .map_or(Duration::from_secs(45), |span| span.0),
+        }
+    }
+
+    /// A duration within (least, default, most) milliseconds.
+    fn between(
+        &mut self,
+        setting: Option<&Spanned<Span>>,
+        name: &str,
+        (least, default, most): (u64, u64, u64),
+    ) -> Duration {
+        let Some(setting) = setting else {
+            return Duration::from_millis(default);
+        };
+        let duration = setting.get_ref().0;
+        if duration < Duration::from_millis(least) || duration > Duration::from_millis(most) {
+            self.fault(
+                setting.span(),
+                format!("[delivery] {name} must be between {least}ms and {most}ms"),
+            );
+        }
+        duration
+    }
+
+    /// A whole number within (least, default, most).
+    fn count(
+        &mut self,
+        setting: Option<&Spanned<i64>>,
+        name: &str,
+        (least, default, most): (usize, usize, usize),
+    ) -> usize {
+        let Some(setting) = setting else { return default };
+        match usize::try_from(*setting.get_ref()) {
+            Ok(count) if (least..=most).contains(&count) => count,
+            _ => {
+                self.fault(
+                    setting.span(),
+                    format!("[delivery] {name} must be between {least} and {most}"),
+                );
+                default
+            }
+        }
+    }
+
+    fn recipients(&mut self, settings: &SealSettings) -> Option<Recipients> {
+        let texts: Vec<String> = settings
+            .recipients
+            .get_ref()
+            .iter()
+            .map(|text| text.get_ref().clone())
+            .collect();
+        match Recipients::parse(&texts) {
+            Ok(recipients) => Some(recipients),
+            Err(errors) => {
+                for error in errors {
+                    let span = error
+                        .index()
+                        .and_then(|at| settings.recipients.get_ref().get(at))
+                        .map_or(settings.recipients.span(), Spanned::span);
+                    self.fault(span, format!("[seal] recipients: {error}"));
+                }
+                None
+            }
+        }
+    }
+
+    fn policy(&mut self, base: &Path, path: &Spanned<PathBuf>) -> Option<Policy> {
+        let file = base.join(path.get_ref());
+        let source = match std::fs::read_to_string(&file) {
+            Ok(text) => Source { path: file, text },
+            Err(error) => {
+                self.fault(
+                    path.span(),
+                    format!("policy {} cannot be read: {error}", file.display()),
+                );
+                return None;
+            }
+        };
+        Policy::load(&source)
+            .map_err(|faults| self.faults.extend(faults))
+            .ok()
+    }
+}
+
+/// Legal names, by Kafka's own rule (`Topic.validate`).
+fn legal_topic(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
+}
+
+/// A lane waits while its commit runs, so a machine wants one more than cores.
+fn default_lanes() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get() + 1)
+}
+
+#[cfg(test)]
+mod tests;

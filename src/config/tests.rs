@@ -1,0 +1,164 @@
+//! The operator's file with the environment over it, and what is wrong at which place.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// The shipped files with a key of their own, in a folder of their own.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for file in ["cdrveil.toml", "policy.toml", "keyring.toml"] {
+        fs::copy(shipped.join(file), folder.path().join(file)).unwrap();
+    }
+    let key = folder.path().join("2026-11.key");
+    fs::write(
+        &key,
+        "6d1f0be2a4937c58d2e90f4b7a61c38e15f7a0bc92d4637881efcd5a06b3924e\n",
+    )
+    .unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).unwrap();
+    edit(
+        &folder,
+        "keyring.toml",
+        "kcv = \"00000000\"",
+        "kcv = \"e5c5b4f0\"",
+    );
+    folder
+}
+
+fn edit(folder: &tempfile::TempDir, file: &str, old: &str, new: &str) {
+    let path = folder.path().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{old}");
+    fs::write(path, text.replacen(old, new, 1)).unwrap();
+}
+
+fn load(folder: &tempfile::TempDir, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let prefix = format!("{}/", folder.path().display());
+    Config::load(&folder.path().join("cdrveil.toml"), &environment).map_err(|faults| {
+        faults
+            .iter()
+            .map(|fault| fault.to_string().replace(&prefix, ""))
+            .collect()
+    })
+}
+
+#[test]
+fn the_environment_lies_over_the_file() {
+    let folder = folder();
+    let config = load(
+        &folder,
+        &[
+            ("CDRVEIL_KAFKA__GROUP", "other"),
+            ("CDRVEIL_KAFKA__INSTANCE", "7"),
+            ("CDRVEIL_KAFKA__BROKERS", "[\"b1:9092\", \"b2:9092\"]"),
+            ("CDRVEIL_DELIVERY__LANES", "5"),
+            ("CDRVEIL_DELIVERY__GUARANTEE", "at-least-once"),
+            ("CDRVEIL_TOPICS__PUBLIC", "\"quoted.topic\""),
+            ("CDRVEIL_DOMAIN", "fraud"),
+            ("CDRVEIL_SKIP_KAFKA", "1"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.kafka.group(), "other");
+    assert_eq!(config.kafka.instance(), "7", "a number where text is meant");
+    assert_eq!(config.kafka.brokers(), "b1:9092,b2:9092");
+    assert_eq!(config.delivery.lanes, 5);
+    assert_eq!(config.delivery.guarantee, Guarantee::AtLeastOnce);
+    assert_eq!(config.topics.public, "quoted.topic");
+    assert_eq!(config.domain, "fraud");
+}
+
+#[test]
+fn the_environment_can_give_what_the_file_lacks() {
+    let folder = folder();
+    edit(&folder, "cdrveil.toml", "group = \"cdrveil-billing\"", "");
+    let faults = load(&folder, &[]).unwrap_err();
+    assert!(faults[0].contains("missing field `group`"), "{faults:?}");
+    assert_eq!(
+        load(&folder, &[("CDRVEIL_KAFKA__GROUP", "g")])
+            .unwrap()
+            .kafka
+            .group(),
+        "g"
+    );
+}
+
+#[test]
+fn a_fault_from_the_environment_names_the_variable() {
+    let folder = folder();
+    for (name, value, expected) in [
+        (
+            "CDRVEIL_DELIVERY__LANES",
+            "many",
+            "environment: CDRVEIL_DELIVERY__LANES: invalid type",
+        ),
+        (
+            "CDRVEIL_DELIVERY__LANE",
+            "3",
+            "environment: CDRVEIL_DELIVERY__LANE: unknown field `lane`",
+        ),
+        (
+            "CDRVEIL_LOG__LEVEL",
+            "loud",
+            "environment: CDRVEIL_LOG__LEVEL: unknown variant `loud`",
+        ),
+        (
+            "CDRVEIL_KAFKA__START_TIMEOUT",
+            "5",
+            "environment: CDRVEIL_KAFKA__START_TIMEOUT: ",
+        ),
+    ] {
+        let faults = load(&folder, &[("CDRVEIL_DOMAIN", "billing"), (name, value)]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with(expected), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_fault_in_the_file_is_told_at_its_place_under_the_environment_too() {
+    let folder = folder();
+    edit(&folder, "cdrveil.toml", "domain = \"billing\"", "domain = 3");
+    let alone = load(&folder, &[]).unwrap_err();
+    assert!(
+        alone[0].starts_with("cdrveil.toml:8:10: invalid type"),
+        "{alone:?}"
+    );
+    assert_eq!(
+        load(&folder, &[("CDRVEIL_KAFKA__GROUP", "g")]).unwrap_err(),
+        alone
+    );
+}
+
+#[test]
+fn faults_of_all_files_are_told_at_once() {
+    let folder = folder();
+    edit(&folder, "cdrveil.toml", "\"cdr.billing\"", "\"cdr.raw\"");
+    edit(&folder, "policy.toml", "note    = \"drop\"", "note = \"hash\"");
+    edit(&folder, "keyring.toml", "e5c5b4f0", "00000001");
+    let faults = load(&folder, &[]).unwrap_err();
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    for (fault, file) in faults
+        .iter()
+        .zip(["cdrveil.toml:", "policy.toml:", "keyring.toml:"])
+    {
+        assert!(fault.starts_with(file), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_not_there_is_told_where_it_is_named() {
+    let folder = folder();
+    edit(&folder, "cdrveil.toml", "\"policy.toml\"", "\"nowhere.toml\"");
+    let faults = load(&folder, &[]).unwrap_err();
+    assert!(
+        faults[0].starts_with("cdrveil.toml:11:10: policy nowhere.toml cannot be read"),
+        "{faults:?}"
+    );
+}

@@ -1,0 +1,547 @@
+//! The daemon: wires the rooms, watches signals and the keyring, drains, stops.
+//!
+//! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
+//! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin;
+use crate::cdr::{Reason, Skip};
+use crate::config::{BrokerKind, Config, Guarantee};
+use crate::kafka::cluster::{self, ClusterView, Presence, TopicConfig};
+use crate::kafka::{ErrorClass, Kafka, KafkaError};
+use crate::keystore::{self, ContentHash, LoadedKeyring};
+use crate::lane::{self, LaneError, LanePlan};
+use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::{Epoch, Keyring, Status};
+use crate::pseudonym::mac;
+use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
+
+/// How often the keyring's content is compared with what is loaded.
+const KEYRING_POLL: Duration = Duration::from_secs(3);
+/// How often the brokers are asked for metadata, for `/readyz`.
+const BROKER_PROBE: Duration = Duration::from_secs(5);
+
+/// The closed lists of label values.
+const REASONS: [&str; Reason::ALL.len()] = {
+    let mut words = [""; Reason::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Reason::ALL[at].as_str();
+        at += 1;
+    }
+    words
+};
+const SKIPS: [&str; Skip::ALL.len()] = {
+    let mut words = [""; Skip::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Skip::ALL[at].as_str();
+        at += 1;
+    }
+    words
+};
+
+/// Why the daemon could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The cryptography gives wrong answers on this machine.
+    #[error("self-test failed: {0}; nothing was started")]
+    SelfTest(String),
+    /// No broker within the start timeout.
+    #[error("no broker answered within {waited:?} at {brokers}: {error}")]
+    Unavailable {
+        /// Where.
+        brokers: String,
+        /// How long.
+        waited: Duration,
+        /// What was last heard.
+        error: KafkaError,
+    },
+    /// Topics that are missing or unfit; one line each.
+    #[error("{}", .0.join("\n"))]
+    Topics(Vec<String>),
+    /// The HTTP listener.
+    #[error("[admin] listen {address}: {error}")]
+    Admin {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A lane stopped by itself.
+    #[error("{0}")]
+    Lane(LaneError),
+    /// A lane died.
+    #[error("a lane stopped unexpectedly: this is a bug; nothing uncommitted was lost")]
+    Panicked,
+    /// Lanes did not finish in time.
+    #[error("lanes did not stop within {0:?}; what they had open is aborted by the broker and read again")]
+    Drain(Duration),
+    /// Threads or signals.
+    #[error("the operating system refused: {0}")]
+    System(io::Error),
+}
+
+/// What a running daemon is told from outside.
+pub enum Order {
+    /// Re-read the keyring now.
+    Reload,
+}
+
+/// Runs until `shutdown` resolves or a lane fails; the totals of a clean stop.
+///
+/// `listening` is told the address the HTTP listener got.
+///
+/// # Errors
+///
+/// What made the start impossible, or a lane stop.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    orders: mpsc::Receiver<Order>,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<Totals, DaemonError> {
+    mac::self_test().map_err(|error| DaemonError::SelfTest(error.to_string()))?;
+    let telemetry = Telemetry::new(setup(&config), Now::read());
+    telemetry.keyring_loaded(facts(&config.keyring.keyring), Now::read());
+    let view = await_brokers(&config).await?;
+    let (problems, warnings) = topic_problems(&config, &view);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    if !problems.is_empty() {
+        return Err(DaemonError::Topics(problems));
+    }
+    let (stop_http, stopped) = oneshot::channel::<()>();
+    let http = admin::serve(config.admin.listen, telemetry.clone(), async move {
+        let _ = stopped.await;
+    });
+    let http = http.await.map_err(|error| DaemonError::Admin {
+        address: config.admin.listen,
+        error,
+    })?;
+    let address = http.address();
+    listening(address);
+    let keyring = Arc::new(ArcSwap::new(Arc::clone(&config.keyring.keyring)));
+    let stop = Arc::new(AtomicBool::new(false));
+    log_start(&config, address);
+    let lanes = Lanes::start(&config, &view, &keyring, &stop, &telemetry).map_err(DaemonError::System)?;
+    let reload = tokio::spawn(watch_keyring(
+        config.keyring_path.clone(),
+        config.keyring,
+        keyring,
+        telemetry.clone(),
+        config.policy.max_future,
+        orders,
+    ));
+    let probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
+    let outcome = lanes
+        .until(shutdown, config.delivery.drain_timeout, &stop, &telemetry)
+        .await;
+    reload.abort();
+    probe.abort();
+    let _ = stop_http.send(());
+    if let Err(error) = http.finished(Duration::from_secs(2)).await {
+        tracing::warn!(%error, "the HTTP listener had failed");
+    }
+    let totals = telemetry.totals();
+    outcome.map(|()| totals)
+}
+
+fn setup(config: &Config) -> Setup {
+    Setup {
+        domain: config.domain.clone(),
+        guarantee: config.delivery.guarantee.as_str().to_owned(),
+        lanes: config.delivery.lanes,
+        raw_topics: config.topics.raw.clone(),
+        rejection_reasons: &REASONS,
+        skip_reasons: &SKIPS,
+    }
+}
+
+fn log_start(config: &Config, address: SocketAddr) {
+    tracing::info!(
+        version = crate::telemetry::VERSION,
+        domain = config.domain,
+        guarantee = config.delivery.guarantee.as_str(),
+        lanes = config.delivery.lanes,
+        group = config.kafka.group(),
+        instance = config.kafka.instance(),
+        keyring = config.keyring.keyring.fingerprint(),
+        numbers = crate::number::NUMBER_TABLE,
+        admin = %address,
+        "started"
+    );
+}
+
+/// Waits for the brokers and what they say of our topics.
+async fn await_brokers(config: &Config) -> Result<ClusterView, DaemonError> {
+    let limit = config.kafka.start_timeout();
+    let began = Instant::now();
+    loop {
+        match describe(config, Duration::from_secs(5).min(limit)).await {
+            Ok(view) => return Ok(view),
+            Err(error) if began.elapsed() >= limit => {
+                return Err(DaemonError::Unavailable {
+                    brokers: config.kafka.brokers().to_owned(),
+                    waited: limit,
+                    error,
+                });
+            }
+            Err(error) => {
+                tracing::info!(brokers = config.kafka.brokers(), %error, "waiting for a broker");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
+}
+
+/// What the brokers say of the configured topics.
+///
+/// # Errors
+///
+/// No broker answered in time.
+pub async fn describe(config: &Config, timeout: Duration) -> Result<ClusterView, KafkaError> {
+    let kafka = Arc::clone(&config.kafka);
+    let topics: Vec<String> = all_topics(config);
+    let brokers = config.brokers;
+    let described = tokio::task::spawn_blocking(move || {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        match brokers {
+            BrokerKind::Kafka => cluster::describe(&kafka, &names, timeout),
+            BrokerKind::Embedded => {
+                let topics = cluster::find(&kafka, &names, timeout)?;
+                Ok(ClusterView {
+                    topics,
+                    warnings: Vec::new(),
+                })
+            }
+        }
+    });
+    described.await.unwrap_or_else(|_| Err(KafkaError::stalled()))
+}
+
+fn all_topics(config: &Config) -> Vec<String> {
+    let topics = &config.topics;
+    let outputs = [&topics.public, &topics.restricted, &topics.rejected];
+    topics.raw.iter().chain(outputs).cloned().collect()
+}
+
+/// What is wrong with the topics, and what is only doubtful.
+pub fn topic_problems(config: &Config, view: &ClusterView) -> (Vec<String>, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut warnings = view.warnings.clone();
+    let topics = &config.topics;
+    for topic in &view.topics {
+        match topic.presence {
+            Presence::Missing => problems.push(format!(
+                "topic \"{}\" does not exist: create it, with as many partitions as the raw topic",
+                topic.name
+            )),
+            Presence::Denied => problems.push(format!(
+                "topic \"{}\" may not be described: give the principal Describe on it",
+                topic.name
+            )),
+            Presence::Partitions(_) => {}
+        }
+    }
+    let raw = || topics.raw.iter().filter_map(|name| topic(view, name));
+    let partitions = raw().map(|(partitions, _)| partitions).max().unwrap_or(0);
+    let largest = raw().filter_map(|(_, config)| config.max_message_bytes).max();
+    for name in [&topics.public, &topics.restricted, &topics.rejected] {
+        let Some((count, settings)) = topic(view, name) else {
+            continue;
+        };
+        if count < partitions {
+            problems.push(format!("topic \"{name}\" has {count} partitions, the raw topic {partitions}: output partition = input partition, so give it as many"));
+        }
+        if settings
+            .cleanup_policy
+            .as_ref()
+            .is_some_and(|policy| policy.contains("compact"))
+        {
+            problems.push(format!("topic \"{name}\" is compacted (cleanup.policy): records of one key would be lost; set cleanup.policy=delete"));
+        }
+        if let (Some(largest), Some(limit)) = (largest, settings.max_message_bytes)
+            && *name == topics.rejected
+            && limit < largest + REJECT_OVERHEAD
+        {
+            warnings.push(format!("topic \"{name}\" takes messages up to {limit} bytes, the raw topic up to {largest}: the largest rejects would be written without their bytes; raise its max.message.bytes to {}", largest + REJECT_OVERHEAD));
+        }
+        retention_warning(config, name, settings.retention_ms, &mut warnings);
+    }
+    (problems, warnings)
+}
+
+/// Partitions and settings of a topic that is there.
+fn topic<'a>(view: &'a ClusterView, name: &str) -> Option<(i32, &'a TopicConfig)> {
+    view.topics
+        .iter()
+        .find(|topic| topic.name == name)
+        .and_then(|topic| match topic.presence {
+            Presence::Partitions(count) => Some((count, &topic.config)),
+            Presence::Missing | Presence::Denied => None,
+        })
+}
+
+/// Envelope, key and headers around a sealed reject.
+const REJECT_OVERHEAD: i64 = 65_536;
+
+/// Retention counts from the raw record's timestamp, which every output keeps.
+fn retention_warning(config: &Config, name: &str, retention: Option<i64>, warnings: &mut Vec<String>) {
+    let Some(retention) = retention.filter(|retention| *retention >= 0) else {
+        return;
+    };
+    let Some(oldest) = config.keyring.keyring.epochs().first() else {
+        return;
+    };
+    let age = now_millis().saturating_sub(oldest.activate_at().as_millis());
+    if age > retention {
+        warnings.push(format!("topic \"{name}\" keeps records for {} hours, but the keyring accepts calls {} hours old: outputs keep the raw record's timestamp, so late records vanish at once; raise retention.ms", retention / 3_600_000, age / 3_600_000));
+    }
+}
+
+/// A topic's `max.message.bytes` is held against whole batches: where an output takes less than a batch may have,
+/// smaller ones are sent, or good records would be refused for their company.
+fn sized_for(config: &Config, view: &ClusterView) -> Arc<Kafka> {
+    let outputs = &config.topics;
+    let least = [&outputs.public, &outputs.restricted, &outputs.rejected]
+        .into_iter()
+        .filter_map(|name| topic(view, name)?.1.max_message_bytes)
+        .min();
+    match least {
+        Some(bytes) if bytes < BATCH_BYTES => {
+            let smaller = (*config.kafka)
+                .clone()
+                .with("batch.size", &bytes.max(1).to_string());
+            smaller.map_or_else(|_| Arc::clone(&config.kafka), Arc::new)
+        }
+        _ => Arc::clone(&config.kafka),
+    }
+}
+
+/// librdkafka's default `batch.size`.
+const BATCH_BYTES: i64 = 1_000_000;
+
+/// The lanes' threads, and the channel on which they report their end.
+struct Lanes {
+    threads: Vec<std::thread::JoinHandle<()>>,
+    ended: mpsc::Receiver<Result<(), DaemonError>>,
+}
+
+impl Lanes {
+    fn start(
+        config: &Config,
+        view: &ClusterView,
+        keyring: &Arc<ArcSwap<Keyring>>,
+        stop: &Arc<AtomicBool>,
+        telemetry: &Telemetry,
+    ) -> io::Result<Self> {
+        let plan = Arc::new(LanePlan {
+            kafka: sized_for(config, view),
+            topics: config.topics.clone(),
+            delivery: config.delivery.clone(),
+            policy: Arc::clone(&config.policy),
+            recipients: config.recipients.clone(),
+            destinations: config.destinations(),
+            public_partitions: topic(view, &config.topics.public).map_or(1, |(partitions, _)| partitions),
+            keyring: Arc::clone(keyring),
+            stop: Arc::clone(stop),
+            telemetry: telemetry.clone(),
+        });
+        let (report, ended) = mpsc::channel(config.delivery.lanes);
+        let threads = (0..config.delivery.lanes)
+            .map(|index| {
+                let (plan, report) = (Arc::clone(&plan), report.clone());
+                std::thread::Builder::new()
+                    .name(format!("lane-{index}"))
+                    .spawn(move || {
+                        let run = std::panic::AssertUnwindSafe(|| lane::run(&plan, index));
+                        let result = match std::panic::catch_unwind(run) {
+                            Ok(result) => result.map_err(DaemonError::Lane),
+                            Err(_) => Err(DaemonError::Panicked),
+                        };
+                        let _ = report.blocking_send(result);
+                    })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { threads, ended })
+    }
+
+    /// Waits for the shutdown, or for a lane that fails; then drains all of them.
+    async fn until(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        drain: Duration,
+        stop: &AtomicBool,
+        telemetry: &Telemetry,
+    ) -> Result<(), DaemonError> {
+        tokio::pin!(shutdown);
+        let mut left = self.threads.len();
+        let mut outcome = tokio::select! {
+            () = &mut shutdown => Ok(()),
+            Some(ended) = self.ended.recv() => { left -= 1; ended }
+        };
+        telemetry.drain();
+        stop.store(true, Ordering::Relaxed);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "stopping");
+        } else {
+            tracing::info!("stopping: finishing what is open");
+        }
+        let deadline = tokio::time::Instant::now() + drain;
+        while left > 0 {
+            match tokio::time::timeout_at(deadline, self.ended.recv()).await {
+                Ok(Some(ended)) => {
+                    left -= 1;
+                    outcome = outcome.and(ended);
+                }
+                Ok(None) => break,
+                Err(_) => return outcome.and(Err(DaemonError::Drain(drain))),
+            }
+        }
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        outcome
+    }
+}
+
+async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
+    loop {
+        let kafka = Arc::clone(&kafka);
+        let probe = tokio::task::spawn_blocking(move || cluster::reachable(&kafka, Duration::from_secs(3)));
+        let result = probe.await.unwrap_or_else(|_| Err(KafkaError::stalled()));
+        telemetry.brokers(result.map_err(|error| error.to_string()));
+        tokio::time::sleep(BROKER_PROBE).await;
+    }
+}
+
+/// Re-reads the keyring when told, or when its content changed; a bad one changes nothing.
+async fn watch_keyring(
+    path: PathBuf,
+    loaded: LoadedKeyring,
+    current: Arc<ArcSwap<Keyring>>,
+    telemetry: Telemetry,
+    max_future: Duration,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let mut seen = loaded.content_hash;
+    let mut ticks = tokio::time::interval(KEYRING_POLL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let ordered = tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Reload) => true,
+                None => std::future::pending().await,
+            },
+            _ = ticks.tick() => false,
+        };
+        let changed = content_hash(&path).await;
+        if !ordered && changed == Some(seen) {
+            continue;
+        }
+        // What was looked at once is not looked at again until it changes: a fault is told once.
+        seen = changed.unwrap_or(seen);
+        reload(&path, &current, &telemetry, max_future).await;
+    }
+}
+
+async fn content_hash(path: &Path) -> Option<ContentHash> {
+    let path = path.to_path_buf();
+    tokio::task::spawn_blocking(move || keystore::content_hash(&path))
+        .await
+        .ok()
+}
+
+async fn reload(path: &Path, current: &ArcSwap<Keyring>, telemetry: &Telemetry, max_future: Duration) {
+    let owned = path.to_path_buf();
+    let loaded = tokio::task::spawn_blocking(move || keystore::load(&owned)).await;
+    let refused = |error: String| {
+        tracing::error!(error, "keyring refused; the running one stays in use");
+        telemetry.keyring_refused(error);
+    };
+    let next = match loaded {
+        Ok(Ok(next)) => next,
+        Ok(Err(faults)) => {
+            return refused(
+                faults
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            );
+        }
+        Err(_) => return refused("reading it failed".to_owned()),
+    };
+    let running = current.load_full();
+    // Records may already have event times as far ahead as the policy lets them.
+    let reach = EventTime::from_millis(now_millis().saturating_add(max_future.as_millis() as i64));
+    if let Err(error) = running.allows_edit(&next.keyring, reach) {
+        return refused(format!("{}: {error}", path.display()));
+    }
+    for warning in &next.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(
+        before = running.fingerprint(),
+        after = next.keyring.fingerprint(),
+        "keyring reloaded"
+    );
+    telemetry.keyring_loaded(facts(&next.keyring), Now::read());
+    current.store(next.keyring);
+}
+
+/// What may be shown of a keyring.
+fn facts(keyring: &Keyring) -> KeyringFacts {
+    KeyringFacts {
+        fingerprint: keyring.fingerprint(),
+        epochs: keyring.epochs().iter().map(epoch_facts).collect(),
+    }
+}
+
+fn epoch_facts(epoch: &Epoch) -> EpochFacts {
+    let shown = |time: EventTime| UnixMillis(time.as_millis());
+    EpochFacts {
+        id: epoch.id().to_string(),
+        activate_at: shown(epoch.activate_at()),
+        until: epoch.ends_at().map(shown),
+        kcv: epoch.kcv().map(|kcv| kcv.to_string()).unwrap_or_default(),
+        status: match epoch.status() {
+            Status::Enabled => EpochStatus::Enabled,
+            Status::Compromised => EpochStatus::Compromised,
+            Status::Destroyed => EpochStatus::Destroyed,
+        },
+    }
+}
+
+/// Whether an error of the start is the brokers' absence (exit 69) rather than ours.
+pub fn is_unavailable(error: &KafkaError) -> bool {
+    matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Retriable)
+}
+
+/// What the guarantee needs of the cluster, in words for `check`.
+pub fn guarantee_note(guarantee: Guarantee) -> &'static str {
+    match guarantee {
+        Guarantee::ExactlyOnce => {
+            "outputs and offsets in one transaction; readers need isolation.level=read_committed"
+        }
+        Guarantee::AtLeastOnce => "a fault may repeat records; drop repeats by record_id",
+    }
+}
+
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}

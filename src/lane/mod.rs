@@ -1,0 +1,555 @@
+//! A lane: one thread, one consumer, one producer; poll, transform, write, commit.
+//!
+//! Invariant (exactly-once): outputs and the offsets they come from are one
+//! Kafka transaction. Whatever is not committed is read again: every error that
+//! is not plainly "call again" ends in `recovery`, which fences the old
+//! producer and goes back to the offsets the broker has (KIP-447; librdkafka
+//! has no KIP-890, so an abort alone is not trusted).
+
+mod poison;
+mod progress;
+mod recovery;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+
+use crate::cdr::Reason;
+use crate::cdr::policy::Policy;
+use crate::config::{Delivery, Guarantee, Topics};
+use crate::engine::{Destinations, Engine, Payload, Stop, write_record_id};
+use crate::kafka::{
+    Batch, ErrorClass, Kafka, KafkaError, Loss, Message, Rebalance, Sink, SinkMode, Source, TopicPartition,
+};
+use crate::lane::poison::{Poison, Sentence};
+use crate::lane::progress::Progress;
+use crate::lane::recovery::Fences;
+use crate::lane::writer::Writer;
+use crate::pseudonym::keyring::Keyring;
+use crate::seal::recipient::Recipients;
+use crate::seal::sealer::SealError;
+use crate::telemetry::{LaneCounts, LaneState, Now, Telemetry};
+
+/// How long one poll may block: the rhythm of heartbeats, keyring swaps and stops.
+const POLL: Duration = Duration::from_millis(100);
+
+/// One question for the group's committed offsets; short, as it holds up what is open.
+const ASK_COMMITTED: Duration = Duration::from_secs(3);
+
+/// Indices of the output topics in the sink.
+const PUBLIC: usize = 0;
+const RESTRICTED: usize = 1;
+const REJECTED: usize = 2;
+
+/// What every lane of the daemon is built from.
+pub struct LanePlan {
+    /// Connection to the brokers.
+    pub kafka: Arc<Kafka>,
+    /// The four topics.
+    pub topics: Topics,
+    /// Guarantee, intervals, sizes.
+    pub delivery: Delivery,
+    /// The privacy officer's policy.
+    pub policy: Arc<Policy>,
+    /// Who may open what is sealed.
+    pub recipients: Recipients,
+    /// Names bound into what is sealed.
+    pub destinations: Destinations,
+    /// Partitions of the public topic, for placement by key.
+    pub public_partitions: i32,
+    /// The keyring in force; swapped by a reload.
+    pub keyring: Arc<ArcSwap<Keyring>>,
+    /// Set once, when the daemon stops.
+    pub stop: Arc<AtomicBool>,
+    /// Metrics and status.
+    pub telemetry: Telemetry,
+}
+
+/// Why a lane had to stop by itself. Nothing uncommitted was lost: it is read again.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// Kafka refused something that no retry mends.
+    #[error("{0}")]
+    Kafka(KafkaError),
+    /// Another live process bears our name.
+    #[error(
+        "another live instance uses transactional id \"{id}\" or its group member id: give every instance its own [kafka] instance ({error})"
+    )]
+    Fenced {
+        /// The transactional id.
+        id: String,
+        /// What Kafka said.
+        error: KafkaError,
+    },
+    /// Sealing failed, and nothing may be written without it.
+    #[error("sealing failed: {0}")]
+    Seal(SealError),
+    /// The rejected topic itself refuses a record.
+    #[error(
+        "the rejected topic refuses the record at {topic}/{partition}/{offset}: raise its max.message.bytes above the raw topic's ({error})"
+    )]
+    Unrejectable {
+        /// Raw topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset.
+        offset: i64,
+        /// What Kafka said.
+        error: KafkaError,
+    },
+}
+
+/// What ends a turn of the loop early.
+enum Trouble {
+    /// Abort, make the producer again, rewind.
+    Recover(KafkaError),
+    /// Stop the lane.
+    Fatal(LaneError),
+}
+
+impl From<KafkaError> for Trouble {
+    fn from(error: KafkaError) -> Self {
+        Self::Recover(error)
+    }
+}
+
+/// One lane, running.
+struct Lane<'a> {
+    plan: &'a LanePlan,
+    index: usize,
+    engine: Engine,
+    source: Source,
+    sink: Sink,
+    batch: Batch,
+    progress: Progress,
+    counts: LaneCounts,
+    poison: Poison,
+    fences: Fences,
+    /// Partitions given to us whose committed offsets are not known yet: until they are, librdkafka waits.
+    offered: Option<Rebalance>,
+    /// Recoveries since the last commit.
+    setbacks: u32,
+    /// When the open transaction began, and how many messages it holds.
+    open: Option<Open>,
+    started: Instant,
+    /// Time since the start, as of the batch at hand: sealing sessions age by it.
+    now: Duration,
+    record_id: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Open {
+    since: Instant,
+    messages: usize,
+    /// Bytes of the largest message, and which it is, from 0.
+    largest: (usize, usize),
+}
+
+/// Runs a lane until the daemon stops.
+///
+/// # Errors
+///
+/// What no retry mends. A broker that is away is waited for.
+pub fn run(plan: &LanePlan, index: usize) -> Result<(), LaneError> {
+    plan.telemetry.lane_state(index, LaneState::Joining);
+    let engine = Engine::new(
+        Arc::clone(&plan.policy),
+        plan.keyring.load_full(),
+        &plan.destinations,
+        &plan.recipients,
+    )
+    .map_err(LaneError::Seal)?;
+    let sink = connect_sink(plan, index).map_err(LaneError::Kafka)?;
+    let source = Source::connect(&plan.kafka, &plan.topics.raw, Some(&plan.kafka.member(index)))
+        .map_err(LaneError::Kafka)?;
+    let mut lane = Lane {
+        plan,
+        index,
+        engine,
+        source,
+        sink,
+        batch: Batch::new(),
+        progress: Progress::default(),
+        counts: LaneCounts::default(),
+        poison: Poison::default(),
+        fences: Fences::default(),
+        offered: None,
+        setbacks: 0,
+        open: None,
+        started: Instant::now(),
+        now: Duration::ZERO,
+        record_id: Vec::new(),
+    };
+    let result = lane.work();
+    plan.telemetry.lane_state(index, LaneState::Stopped);
+    lane.source.close(Duration::from_secs(5));
+    result
+}
+
+fn connect_sink(plan: &LanePlan, index: usize) -> Result<Sink, KafkaError> {
+    let id = plan.kafka.transactional_id(index);
+    let mode = match plan.delivery.guarantee {
+        Guarantee::ExactlyOnce => SinkMode::Transactional {
+            id: &id,
+            transaction_timeout: plan.delivery.transaction_timeout,
+        },
+        Guarantee::AtLeastOnce => SinkMode::AtLeastOnce,
+    };
+    let topics = [
+        plan.topics.public.as_str(),
+        plan.topics.restricted.as_str(),
+        plan.topics.rejected.as_str(),
+    ];
+    Sink::connect(&plan.kafka, mode, &topics)
+}
+
+impl Lane<'_> {
+    fn work(&mut self) -> Result<(), LaneError> {
+        self.first_init()?;
+        while !self.stopping() {
+            match self.turn() {
+                Ok(()) => {}
+                Err(Trouble::Recover(error)) => self.recover(&error)?,
+                Err(Trouble::Fatal(error)) => return Err(error),
+            }
+        }
+        self.drain();
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), Trouble> {
+        self.plan.telemetry.beat(self.index, Now::read());
+        let keyring = self.plan.keyring.load();
+        if !Arc::ptr_eq(&keyring, self.engine.keyring()) {
+            self.engine.rekey(Arc::clone(&keyring));
+        }
+        self.take_over()?;
+        let patience = self.patience();
+        let event = match self.source.poll(&mut self.batch, patience) {
+            Ok(event) => event,
+            Err(error) => return self.consumer_error(error),
+        };
+        let written = self.write_batch();
+        if let Some(event) = event {
+            match written {
+                Ok(()) => self.rebalance(event)?,
+                // librdkafka waits for an answer, whatever became of the batch.
+                Err(_) => self.follow(event)?,
+            }
+        }
+        written?;
+        if self.due() {
+            self.commit()?;
+        }
+        self.report_lag();
+        Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        self.plan.stop.load(Ordering::Relaxed)
+    }
+
+    /// How long the next poll may block: until the open transaction is due.
+    fn patience(&self) -> Duration {
+        self.open.map_or(POLL, |open| {
+            self.plan
+                .delivery
+                .commit_interval
+                .saturating_sub(open.since.elapsed())
+                .min(POLL)
+        })
+    }
+
+    fn due(&self) -> bool {
+        self.open.is_some_and(|open| {
+            open.since.elapsed() >= self.plan.delivery.commit_interval || open.messages >= self.limit()
+        })
+    }
+
+    /// The most messages in a transaction; fewer while a poisonous one is looked for.
+    fn limit(&self) -> usize {
+        self.poison.limit().map_or(self.plan.delivery.max_batch, |limit| {
+            limit.min(self.plan.delivery.max_batch)
+        })
+    }
+
+    /// Transforms and writes what was polled, committing in between where the batch is larger than a transaction may be.
+    fn write_batch(&mut self) -> Result<(), Trouble> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.plan.telemetry.lane_state(self.index, LaneState::Running);
+        let mut batch = std::mem::take(&mut self.batch);
+        let began = Instant::now();
+        self.now = self.started.elapsed();
+        let result = batch.iter().try_for_each(|message| {
+            if self.open.is_some_and(|open| open.messages >= self.limit()) {
+                self.commit()?;
+            }
+            self.message(&message)
+        });
+        self.counts.transformed(began.elapsed());
+        batch.clear();
+        self.batch = batch;
+        result
+    }
+
+    fn message(&mut self, message: &Message<'_>) -> Result<(), Trouble> {
+        // A message from before a rewind may still be in the batch: it comes again in order.
+        let place = TopicPartition {
+            topic: message.topic,
+            partition: message.partition,
+        };
+        if !self.progress.expects(place, message.offset) {
+            return Ok(());
+        }
+        self.begin()?;
+        // Noted first: if writing it fails, the search for a poisonous record must know of it.
+        self.progress.handled(place, message.offset);
+        if let Some(open) = &mut self.open {
+            let size = message.payload.map_or(0, <[u8]>::len);
+            if size > open.largest.0 {
+                open.largest = (size, open.messages);
+            }
+            open.messages += 1;
+        }
+        let topic = &self.plan.topics.raw[message.topic];
+        write_record_id(topic, message.partition, message.offset, &mut self.record_id);
+        let payload = Payload {
+            id: &self.record_id,
+            timestamp: message.timestamp.unwrap_or_else(now_millis),
+            bytes: message.payload,
+        };
+        self.counts.message(
+            message.topic,
+            message.partition,
+            message.payload.map_or(0, <[u8]>::len),
+        );
+        let mut writer = Writer {
+            plan: self.plan,
+            sink: &mut self.sink,
+            counts: &mut self.counts,
+            message,
+            timestamp: payload.timestamp,
+        };
+        let poisonous = self.poison.convicted(place, message.offset);
+        let payload = Payload {
+            bytes: if poisonous == Some(Sentence::Named) {
+                None
+            } else {
+                payload.bytes
+            },
+            ..payload
+        };
+        let now = self.now;
+        let written = if poisonous.is_some() {
+            self.engine
+                .refuse(&payload, Reason::Poison, now, |output| writer.write(&output))
+        } else {
+            self.engine.payload(&payload, now, |output| writer.write(&output))
+        };
+        match written {
+            Ok(()) => {}
+            Err(Stop::Seal(error)) => return Err(Trouble::Fatal(LaneError::Seal(error))),
+            Err(Stop::Output(trouble)) => return Err(trouble),
+        }
+        Ok(())
+    }
+
+    /// Lazily, on the first record: an idle lane costs the broker nothing.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        if self.open.is_none() {
+            if self.plan.delivery.guarantee == Guarantee::ExactlyOnce {
+                self.sink.begin()?;
+            }
+            self.open = Some(Open {
+                since: Instant::now(),
+                messages: 0,
+                largest: (0, 0),
+            });
+            self.plan.telemetry.began(self.index, Now::read());
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Trouble> {
+        let Some(_) = self.open else { return Ok(()) };
+        let began = Instant::now();
+        let offsets = self.progress.pending();
+        match self.plan.delivery.guarantee {
+            Guarantee::ExactlyOnce => {
+                let deadline = began + self.plan.delivery.transaction_timeout;
+                self.again(deadline, |lane| {
+                    let group = lane.source.group_metadata()?;
+                    lane.sink
+                        .send_offsets(&offsets, &group, lane.plan.delivery.transaction_timeout)
+                })?;
+                self.again(deadline, |lane| lane.sink.commit(None))?;
+            }
+            Guarantee::AtLeastOnce => {
+                self.sink.flush(self.plan.delivery.transaction_timeout)?;
+                if self.sink.delivery_failures() > 0 {
+                    let error = self.sink.take_trouble().unwrap_or_else(KafkaError::undelivered);
+                    return Err(Trouble::Recover(error));
+                }
+                self.source
+                    .commit(&offsets, self.plan.delivery.transaction_timeout)?;
+            }
+        }
+        self.committed(began.elapsed());
+        Ok(())
+    }
+
+    /// Repeats a call that says nothing was decided, until the transaction's time is up.
+    fn again(
+        &mut self,
+        deadline: Instant,
+        mut call: impl FnMut(&mut Self) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        loop {
+            match call(self) {
+                Err(error) if error.class() == ErrorClass::Retriable && Instant::now() < deadline => {
+                    self.plan.telemetry.beat(self.index, Now::read());
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn committed(&mut self, took: Duration) {
+        self.setbacks = 0;
+        self.progress.committed();
+        let messages = self.open.map_or(0, |open| open.messages);
+        self.poison
+            .committed(messages, |place, offset| self.progress.expects(place, offset));
+        self.open = None;
+        self.plan
+            .telemetry
+            .committed(self.index, &self.counts, took, Now::read());
+        self.counts.clear();
+        self.plan
+            .telemetry
+            .positions(self.index, &self.progress.positions(&self.source));
+    }
+
+    fn rebalance(&mut self, event: Rebalance) -> Result<(), Trouble> {
+        let Rebalance::Revoked { partitions, loss } = &event else {
+            self.follow(event)?;
+            return Ok(self.take_over()?);
+        };
+        tracing::info!(
+            lane = self.index,
+            partitions = partitions.len(),
+            ?loss,
+            "partitions revoked"
+        );
+        // Commit before letting go; what was lost is another's already.
+        let kept = match loss {
+            Loss::Kept => self.commit(),
+            Loss::Lost if self.open.is_some() => Err(Trouble::Recover(KafkaError::lost())),
+            Loss::Lost => Ok(()),
+        };
+        self.follow(event)?;
+        kept
+    }
+
+    /// Carries out a rebalance; what is open goes with partitions that are let go. Partitions given to us wait for
+    /// [`take_over`](Self::take_over).
+    fn follow(&mut self, event: Rebalance) -> Result<(), KafkaError> {
+        match &event {
+            Rebalance::Assigned(_) => self.offered = Some(event),
+            Rebalance::Revoked { partitions, .. } => {
+                self.progress.revoke(partitions);
+                self.source.complete(&event)?;
+                self.tell_assignment();
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_assignment(&self) {
+        let assigned: Vec<_> = self
+            .progress
+            .places()
+            .iter()
+            .map(|place| (place.topic, place.partition))
+            .collect();
+        self.plan.telemetry.assigned(self.index, &assigned);
+    }
+
+    /// Begins to read partitions given to us, at their committed offsets. While those cannot be had, nothing is read
+    /// of them, and we are not ready: any other place to begin at would lose records or double them.
+    fn take_over(&mut self) -> Result<(), KafkaError> {
+        let Some(event) = self.offered.take() else {
+            return Ok(());
+        };
+        let Rebalance::Assigned(places) = &event else {
+            return Ok(());
+        };
+        match self.ask_committed(places) {
+            Ok(committed) => {
+                tracing::info!(
+                    lane = self.index,
+                    partitions = places.len(),
+                    "partitions assigned"
+                );
+                self.progress.assign(places);
+                self.progress.learn(&committed);
+                self.tell_assignment();
+                self.source.complete_at(&event, &committed)
+            }
+            Err(error) => {
+                self.plan
+                    .telemetry
+                    .lane_state(self.index, LaneState::WaitingForBroker);
+                tracing::warn!(lane = self.index, partitions = places.len(), %error, "the committed offsets of new partitions are not known yet");
+                self.offered = Some(event);
+                Ok(())
+            }
+        }
+    }
+
+    fn ask_committed(
+        &self,
+        places: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, KafkaError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.source.committed(places, ASK_COMMITTED)
+    }
+
+    fn report_lag(&mut self) {
+        if self.open.is_none() && self.progress.lag_is_due() {
+            self.plan
+                .telemetry
+                .positions(self.index, &self.progress.positions(&self.source));
+        }
+    }
+
+    /// Commits what is open; what cannot be committed is aborted and read again by the next instance.
+    fn drain(&mut self) {
+        match self.commit() {
+            Ok(()) => {}
+            Err(Trouble::Recover(error)) => {
+                tracing::warn!(lane = self.index, %error, "the last transaction was not committed; its records will be read again");
+                self.abandon();
+            }
+            Err(Trouble::Fatal(error)) => {
+                tracing::error!(lane = self.index, %error, "stopped with an open transaction");
+            }
+        }
+    }
+}
+
+/// The time of a record that came without one.
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
