@@ -7,6 +7,7 @@
 //! The map, from the door inwards (arrows run one way, held by
 //! `tests/architecture.rs`):
 //!
+//! - [`cli`]: one file per verb
 //! - [`daemon`]: wires the rooms; signals, reload, drain
 //! - [`lane`]: the loop: poll, transform, write, commit
 //! - [`engine`]: one payload in, sealed and pseudonymised outputs out
@@ -20,6 +21,7 @@
 
 pub mod admin;
 pub mod cdr;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod engine;

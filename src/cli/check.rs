@@ -1,0 +1,130 @@
+//! `cdrveil check`: everything that can be known before the start.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cli::{ConfigArg, Exit, complain, complain_of};
+use crate::config::{self, Config};
+use crate::daemon::{self, guarantee_note};
+use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::mac;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit: 0 all well, 1 something on the cluster, 69 no broker answered, 78 a fault in the files."
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Look at the files only, not at the brokers
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let config = match Config::load(&args.config.config, &config::environment()) {
+        Ok(config) => config,
+        Err(faults) => {
+            complain_of(&faults);
+            return Exit::Config;
+        }
+    };
+    if let Err(error) = mac::self_test() {
+        complain(format!("self-test failed: {error}"));
+        return Exit::Internal;
+    }
+    let mut out = io::stdout().lock();
+    if let Err(error) = report(&config, &mut out) {
+        complain(error);
+        return Exit::Internal;
+    }
+    if args.offline {
+        Exit::Ok
+    } else {
+        cluster(&config, &mut out)
+    }
+}
+
+fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let keyring = &config.keyring.keyring;
+    writeln!(
+        out,
+        "config     ok  {} (domain \"{}\")",
+        config.path.display(),
+        config.domain
+    )?;
+    writeln!(
+        out,
+        "policy     ok  {}{}",
+        count(config.policy.fields.len(), "field"),
+        if config.policy.has_restricted() {
+            ", restricted records are written"
+        } else {
+            ", nothing restricted"
+        }
+    )?;
+    writeln!(
+        out,
+        "keyring    ok  {}, fingerprint {}",
+        count(keyring.epochs().len(), "epoch"),
+        keyring.fingerprint()
+    )?;
+    writeln!(
+        out,
+        "recipients ok  {} for restricted and rejected records",
+        count(config.recipients.count(), "public key")
+    )?;
+    writeln!(
+        out,
+        "delivery   {}: {}",
+        config.delivery.guarantee.as_str(),
+        guarantee_note(config.delivery.guarantee)
+    )?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    if keyring.epoch_at(EventTime::from_millis(now)).is_err() {
+        writeln!(
+            out,
+            "warning: no key is active now: records of calls that begin now would be rejected (epoch-too-old)"
+        )?;
+    }
+    for warning in &config.keyring.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn cluster(config: &Config, out: &mut impl Write) -> Exit {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Exit::Internal;
+    };
+    let limit = config.kafka.start_timeout().min(Duration::from_secs(10));
+    let view = match runtime.block_on(daemon::describe(config, limit)) {
+        Ok(view) => view,
+        Err(error) => {
+            complain(format!(
+                "no broker answered within {limit:?} at {}: {error}; --offline looks at the files only",
+                config.kafka.brokers()
+            ));
+            return Exit::Unavailable;
+        }
+    };
+    let (problems, warnings) = daemon::topic_problems(config, &view);
+    for warning in &warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    for problem in &problems {
+        complain(problem);
+    }
+    if problems.is_empty() {
+        let _ = writeln!(out, "topics     ok");
+        Exit::Ok
+    } else {
+        Exit::Found
+    }
+}

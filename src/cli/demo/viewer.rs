@@ -1,0 +1,244 @@
+//! Shows some records from all sides: raw, public, and opened restricted or
+//! rejected; and counts all of them, for the live rate.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::cli::open::{rejected_line, restricted_line};
+use crate::engine::write_record_id;
+use crate::kafka::{Batch, Kafka, KafkaError, Message, Source};
+use crate::seal::opener::Opener;
+
+/// Topics as the viewer subscribes to them.
+pub(super) const RAW: usize = 0;
+pub(super) const PUBLIC: usize = 1;
+pub(super) const RESTRICTED: usize = 2;
+pub(super) const REJECTED: usize = 3;
+
+/// How often a record is shown, and the rate.
+const SHOW: Duration = Duration::from_millis(1_500);
+const RATE: Duration = Duration::from_secs(1);
+/// Every so many raw records of a partition one is kept to be shown; broken ones come at another rhythm.
+const SAMPLE: i64 = 41;
+
+/// What is known of one record so far.
+#[derive(Default)]
+struct Sides {
+    raw: Option<String>,
+    public: Option<String>,
+    opened: Option<Map<String, Value>>,
+}
+
+/// Reads all four topics.
+pub(super) struct Viewer {
+    source: Source,
+    batch: Batch,
+    topics: [String; 4],
+    opener: Opener,
+    samples: BTreeMap<String, Sides>,
+    counts: [u64; 4],
+    before: [u64; 4],
+    shown: Instant,
+    rated: Instant,
+    turn: usize,
+    colour: bool,
+}
+
+impl Viewer {
+    pub(super) fn new(
+        brokers: &str,
+        topics: [String; 4],
+        opener: Opener,
+        colour: bool,
+    ) -> Result<Self, KafkaError> {
+        let kafka = Kafka::plain(brokers, "cdrveil-demo-viewer", "viewer");
+        Ok(Self {
+            source: Source::connect(&kafka, &topics, None)?,
+            batch: Batch::new(),
+            topics,
+            opener,
+            samples: BTreeMap::new(),
+            counts: [0; 4],
+            before: [0; 4],
+            shown: Instant::now(),
+            rated: Instant::now(),
+            turn: 0,
+            colour,
+        })
+    }
+
+    /// Reads for a moment and shows what is due.
+    pub(super) fn turn(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let quiet = self.counts == [0; 4];
+        match self.source.poll(&mut self.batch, Duration::from_millis(50)) {
+            Ok(event) => {
+                let batch = std::mem::take(&mut self.batch);
+                batch.iter().for_each(|message| self.message(&message));
+                self.batch = batch;
+                if let Some(event) = event {
+                    self.source.complete(&event).map_err(io::Error::other)?;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the viewer waits"),
+        }
+        if quiet {
+            self.rated = Instant::now();
+        }
+        if self.shown.elapsed() >= SHOW {
+            self.show(out)?;
+        }
+        if self.rated.elapsed() >= RATE {
+            self.rate(out)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(self) {
+        self.source.close(Duration::from_secs(1));
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        self.counts[message.topic] += 1;
+        let Some(value) = message.payload else { return };
+        match message.topic {
+            RAW if message.offset % SAMPLE == 0 => {
+                let mut id = Vec::new();
+                write_record_id(&self.topics[RAW], message.partition, message.offset, &mut id);
+                let raw = String::from_utf8_lossy(value).into_owned();
+                self.sides(&String::from_utf8_lossy(&id)).raw = Some(raw);
+            }
+            PUBLIC => {
+                let text = String::from_utf8_lossy(value);
+                let id = text.rsplit(',').next().unwrap_or_default().to_owned();
+                if sampled(&id) {
+                    self.sides(&id).public = Some(text.into_owned());
+                }
+            }
+            RESTRICTED | REJECTED => {
+                let id = String::from_utf8_lossy(message.key.unwrap_or_default()).into_owned();
+                if message.topic == REJECTED || sampled(&id) {
+                    self.open(message.topic, &id, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, topic: usize, id: &str, sealed: &[u8]) {
+        let Ok(opened) = self.opener.open(&self.topics[topic], id.as_bytes(), sealed, None) else {
+            return;
+        };
+        let line = if topic == REJECTED {
+            rejected_line(id.as_bytes(), &opened)
+        } else {
+            restricted_line(id.as_bytes(), &opened)
+        };
+        self.sides(id).opened = line;
+    }
+
+    fn sides(&mut self, id: &str) -> &mut Sides {
+        // The oldest unfinished ones go: the demo may run for hours.
+        if self.samples.len() > 512 {
+            self.samples.pop_first();
+        }
+        self.samples.entry(id.to_owned()).or_default()
+    }
+
+    /// One record from all its sides; every third time a rejected one.
+    fn show(&mut self, out: &mut impl Write) -> io::Result<()> {
+        self.turn += 1;
+        let rejects = self.turn.is_multiple_of(3);
+        let wanted = |sides: &Sides| {
+            let rejected = sides
+                .opened
+                .as_ref()
+                .is_some_and(|line| line.contains_key("reason"));
+            if rejects {
+                rejected
+            } else {
+                sides.raw.is_some() && sides.public.is_some() && sides.opened.is_some()
+            }
+        };
+        let Some(id) = self
+            .samples
+            .iter()
+            .rev()
+            .find(|(_, sides)| wanted(sides))
+            .map(|(id, _)| id.clone())
+        else {
+            return Ok(());
+        };
+        self.shown = Instant::now();
+        let Some(sides) = self.samples.remove(&id) else {
+            return Ok(());
+        };
+        self.samples.clear();
+        let opened = sides.opened.unwrap_or_default();
+        if let (Some(reason), Some(raw)) = (
+            opened.get("reason").and_then(Value::as_str),
+            opened.get("raw").and_then(Value::as_str),
+        ) {
+            self.line(out, "raw       ", "31", raw)?;
+            self.line(out, "public    ", "32", "(nothing)")?;
+            let sealed = format!("reason {reason}; sealed, opened here: {raw}");
+            self.line(out, "rejected  ", "33", &sealed)?;
+        } else {
+            self.line(out, "raw       ", "31", sides.raw.as_deref().unwrap_or_default())?;
+            self.line(
+                out,
+                "public    ",
+                "32",
+                sides.public.as_deref().unwrap_or_default(),
+            )?;
+            let fields = opened.get("fields").cloned().unwrap_or_default();
+            self.line(out, "restricted", "33", &format!("sealed, opened here: {fields}"))?;
+        }
+        writeln!(out)
+    }
+
+    fn line(&self, out: &mut impl Write, label: &str, colour: &str, text: &str) -> io::Result<()> {
+        if self.colour {
+            writeln!(out, "\x1b[{colour}m{label}\x1b[0m {text}")
+        } else {
+            writeln!(out, "{label} {text}")
+        }
+    }
+
+    fn rate(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let seconds = self.rated.elapsed().as_secs_f64();
+        self.rated = Instant::now();
+        let each: Vec<u64> = self
+            .counts
+            .iter()
+            .zip(self.before)
+            .map(|(now, before)| ((now - before) as f64 / seconds) as u64)
+            .collect();
+        let first = self.before == [0; 4];
+        self.before = self.counts;
+        if first {
+            return Ok(()); // it counts what waited while the viewer joined its group
+        }
+        writeln!(
+            out,
+            "-- per second: raw {}, public {}, restricted {}, rejected {}   -- so far: raw {}, public {}, rejected {}",
+            each[RAW],
+            each[PUBLIC],
+            each[RESTRICTED],
+            each[REJECTED],
+            self.counts[RAW],
+            self.counts[PUBLIC],
+            self.counts[REJECTED]
+        )
+    }
+}
+
+/// Whether a record's offset is one that is shown.
+fn sampled(id: &str) -> bool {
+    id.rsplit('/')
+        .next()
+        .and_then(|offset| offset.parse::<i64>().ok())
+        .is_some_and(|offset| offset % SAMPLE == 0)
+}

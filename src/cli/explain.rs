@@ -1,0 +1,258 @@
+//! `cdrveil explain`: the policy as a table, and what it does to given records.
+//!
+//! Raw values are never shown: only names, actions, and what would be public.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cdr::Reason;
+use crate::cdr::csv;
+use crate::cdr::policy::{Action, Format, Policy, Scope, Unlisted};
+use crate::cli::{ConfigArg, Exit, complain, complain_of};
+use crate::config::{self, Config};
+use crate::engine::{Engine, Output, Payload, Stop};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Without FILE, and with nothing piped in, only the policy is shown.\n\
+    Records come from a file or stdin, so that no number stands in a command line; no raw value is shown."
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Records to explain; "-" for stdin
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let config = match Config::load(&args.config.config, &config::environment()) {
+        Ok(config) => config,
+        Err(faults) => {
+            complain_of(&faults);
+            return Exit::Config;
+        }
+    };
+    let mut out = io::stdout().lock();
+    let explained = table(&config.policy, &mut out)
+        .map_err(|error| error.to_string())
+        .and_then(|()| match input(args)? {
+            Some((name, bytes)) => records(&config, &name, &bytes, &mut out),
+            None => Ok(()),
+        });
+    match explained {
+        Ok(()) => Exit::Ok,
+        Err(message) => {
+            complain(message);
+            Exit::Internal
+        }
+    }
+}
+
+fn input(args: &Args) -> Result<Option<(String, Vec<u8>)>, String> {
+    let mut bytes = Vec::new();
+    match &args.file {
+        Some(path) if path != Path::new("-") => {
+            let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let name = path
+                .file_name()
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            Ok(Some((name, bytes)))
+        }
+        None if io::stdin().is_terminal() => Ok(None),
+        _ => {
+            io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|error| format!("stdin: {error}"))?;
+            Ok((!bytes.is_empty()).then(|| ("stdin".to_owned(), bytes)))
+        }
+    }
+}
+
+fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
+    let width = policy
+        .fields
+        .iter()
+        .map(|field| field.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    writeln!(
+        out,
+        "{:width$}  {:28}  {:16}  in the public record",
+        "field", "action", "raw value sealed"
+    )?;
+    for (at, field) in policy.fields.iter().enumerate() {
+        let sealed = if field.action.restricts() { "yes" } else { "no" };
+        let mut notes = vec![public_part(&field.action)];
+        if at == policy.time_field {
+            notes.push("start of the call: chooses the epoch".to_owned());
+        }
+        if policy.key == Some(at) {
+            notes.push("the public record's Kafka key".to_owned());
+        }
+        writeln!(
+            out,
+            "{:width$}  {:28}  {:16}  {}",
+            field.name,
+            action(policy, &field.action),
+            sealed,
+            notes.join("; ")
+        )?;
+    }
+    match &policy.format {
+        Format::Csv { .. } => writeln!(
+            out,
+            "any other number of columns than {}: the record is rejected (columns)",
+            policy.fields.len()
+        )?,
+        Format::Json { unlisted, .. } => {
+            let what = match unlisted {
+                Unlisted::Reject => "the record is rejected (unknown-field)",
+                Unlisted::Restrict => "sealed",
+                Unlisted::Drop => "left out",
+            };
+            writeln!(out, "any other member: {what}")?;
+        }
+    }
+    let appended = policy.appended();
+    if !appended.is_empty() {
+        writeln!(out, "appended: {}", appended.join(", "))?;
+    }
+    Ok(())
+}
+
+fn action(policy: &Policy, action: &Action) -> String {
+    match action {
+        Action::Keep => "keep".to_owned(),
+        Action::Restrict => "restrict".to_owned(),
+        Action::Drop => "drop".to_owned(),
+        Action::Coarsen { .. } => "coarsen".to_owned(),
+        Action::Pseudonymise(how) => {
+            let scope = match how.scope {
+                Scope::Domain => "domain".to_owned(),
+                Scope::Record => "record".to_owned(),
+                Scope::Pairwise { with } => format!("pairwise {}", policy.fields[with].name),
+            };
+            format!("pseudonymise {} {scope}", how.kind.as_str())
+        }
+    }
+}
+
+fn public_part(action: &Action) -> String {
+    match action {
+        Action::Keep => "as it is".to_owned(),
+        Action::Restrict | Action::Drop => "blank or absent".to_owned(),
+        Action::Coarsen { .. } => "the coarser value".to_owned(),
+        Action::Pseudonymise(how) if how.derive.is_empty() => "a token or a label".to_owned(),
+        Action::Pseudonymise(how) => {
+            let derived: Vec<_> = how.derive.iter().map(|derived| derived.as_str()).collect();
+            format!("a token or a label, and its {}", derived.join(", "))
+        }
+    }
+}
+
+/// What a reason means to the one who reads the policy; in `docs/formats.md` for those who read records.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Format => "not readable in the input's format",
+        Reason::Columns => "not the columns of the policy",
+        Reason::UnknownField => "a member that no path of the policy names",
+        Reason::Time => "no start time that [input] time can read",
+        Reason::EpochTooOld => "the call began before the keyring's first usable key",
+        Reason::EpochTooNew => "the call begins more than [input] max_future from now",
+        Reason::Number => "no value of this field's kind, as [numbers] or the action has it",
+        Reason::TooLarge => "larger than [input] max_record",
+        Reason::Poison => "it cannot be written",
+    }
+}
+
+fn records(config: &Config, name: &str, bytes: &[u8], out: &mut impl Write) -> Result<(), String> {
+    let keyring = Arc::clone(&config.keyring.keyring);
+    let mut engine = Engine::new(
+        Arc::clone(&config.policy),
+        Arc::clone(&keyring),
+        &config.destinations(),
+        &config.recipients,
+    )
+    .map_err(|error| error.to_string())?;
+    let timestamp = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    let payload = Payload {
+        id: name.as_bytes(),
+        timestamp,
+        bytes: Some(bytes),
+    };
+    let told = engine.payload(&payload, Duration::ZERO, |output| match output {
+        Output::Skipped(why) => writeln!(out, "\nskipped: a {} row", why.as_str()),
+        Output::Rejected {
+            record_id, refusal, ..
+        } => {
+            let field = refusal.field.map_or_else(String::new, |at| {
+                format!(" at field \"{}\"", config.policy.fields[at].name)
+            });
+            writeln!(
+                out,
+                "\n{}: rejected ({}){field}: {}; its bytes are sealed",
+                String::from_utf8_lossy(record_id),
+                refusal.reason.as_str(),
+                why(refusal.reason)
+            )
+        }
+        Output::Accepted(accepted) => {
+            writeln!(
+                out,
+                "\n{}: accepted, epoch {}",
+                String::from_utf8_lossy(accepted.record_id),
+                accepted.epoch
+            )?;
+            public(&config.policy, accepted.public, out)
+        }
+    });
+    told.map_err(|stop| match stop {
+        Stop::Seal(error) => format!("sealing failed: {error}"),
+        Stop::Output(error) => error.to_string(),
+    })
+}
+
+/// A value with what it cannot say itself: what is not there, and what a label stands for.
+fn shown<'a>(policy: &Policy, at: usize, value: &'a str) -> Cow<'a, str> {
+    match (policy.fields.get(at).map(|field| &field.action), value) {
+        (Some(Action::Restrict), "") => "(blank: sealed)".into(),
+        (Some(Action::Drop), "") => "(blank)".into(),
+        (Some(Action::Pseudonymise(_)), label) if label.starts_with('_') => {
+            format!("{label} (a label: this value identifies nobody)").into()
+        }
+        _ => value.into(),
+    }
+}
+
+/// The public record: field by field for CSV, as it is for JSON.
+fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()> {
+    let Format::Csv { dialect, .. } = policy.format else {
+        return writeln!(out, "  {}", String::from_utf8_lossy(record));
+    };
+    let (mut cells, mut scratch) = (Vec::new(), Vec::new());
+    csv::split(dialect, record, &mut cells).map_err(io::Error::other)?;
+    let names: Vec<String> = policy
+        .fields
+        .iter()
+        .map(|field| field.name.clone())
+        .chain(policy.appended())
+        .collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (at, (name, cell)) in names.iter().zip(&cells).enumerate() {
+        let value = String::from_utf8_lossy(csv::value(dialect, record, *cell, &mut scratch));
+        let how = policy
+            .fields
+            .get(at)
+            .map_or_else(|| "appended".to_owned(), |field| action(policy, &field.action));
+        writeln!(out, "  {name:width$}  {how:28}  {}", shown(policy, at, &value))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! `cdrveil keys check`: what has to be done about the keyring, before it is late.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
+use crate::cli::Exit;
+use crate::cli::keys::{KeyringPath, event_time, or_dash, refuse};
+use crate::keystore::load;
+use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::{Epoch, EpochGap, Keyring, Status};
+use crate::settings::Span;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    path: KeyringPath,
+    /// The moment to check for [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// How long ahead the successor of the key in use must begin
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_span)]
+    horizon: Duration,
+}
+
+fn parse_span(text: &str) -> Result<Duration, ValueError> {
+    let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    Span::deserialize(deserializer).map(|span| span.0)
+}
+
+pub(super) fn check(
+    args: &CheckArgs,
+    now: Timestamp,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> io::Result<Exit> {
+    let loaded = match load(&args.path.keyring) {
+        Ok(loaded) => loaded,
+        Err(faults) => return refuse(stderr, &faults),
+    };
+    let at = event_time(args.at.unwrap_or(now));
+    let horizon = i64::try_from(args.horizon.as_millis()).unwrap_or(i64::MAX);
+    let until = EventTime::from_millis(at.as_millis().saturating_add(horizon));
+    let mut found: Vec<String> = loaded
+        .warnings
+        .iter()
+        .map(|warning| warning.message().to_owned())
+        .collect();
+    found.extend(gaps(&loaded.keyring, at, until));
+    found.extend(in_use_fault(&loaded.keyring, at, until));
+    for line in &found {
+        writeln!(stdout, "{}: {line}", args.path.keyring.display())?;
+    }
+    if !found.is_empty() {
+        return Ok(Exit::Found);
+    }
+    let keys = loaded.keyring.epochs().len();
+    let in_use = loaded
+        .keyring
+        .epoch_at(at)
+        .map(|index| loaded.keyring.epoch(index).id().to_string());
+    let in_use = in_use.unwrap_or_default();
+    writeln!(
+        stdout,
+        "ok: {keys} keys, \"{in_use}\" in use at {at}, fingerprint {}",
+        loaded.keyring.fingerprint()
+    )?;
+    Ok(Exit::Ok)
+}
+
+/// Windows between `at` and `until` whose calls would be rejected.
+fn gaps(keyring: &Keyring, at: EventTime, until: EventTime) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(first) = keyring.epochs().first().filter(|first| first.activate_at() > at) {
+        let (id, start) = (first.id(), first.activate_at());
+        found.push(format!("no key before {start}, when \"{id}\" begins: calls from {at} to then are rejected (epoch-too-old); add a key that begins earlier"));
+    }
+    let gone = |epoch: &&Epoch| {
+        let ahead = epoch.activate_at() <= until && epoch.ends_at().is_none_or(|end| end > at);
+        epoch.status() == Status::Destroyed && ahead
+    };
+    for epoch in keyring.epochs().iter().filter(gone) {
+        let (id, from, end) = (epoch.id(), epoch.activate_at(), or_dash(epoch.ends_at()));
+        found.push(format!("\"{id}\" is destroyed: calls from {from} to {end} are rejected (epoch-too-old); add a key that begins in this window"));
+    }
+    found
+}
+
+/// What is wrong with the key in use at `at`, if one is.
+fn in_use_fault(keyring: &Keyring, at: EventTime, until: EventTime) -> Option<String> {
+    let epoch = match keyring.epoch_at(at) {
+        Ok(index) => keyring.epoch(index),
+        Err(EpochGap::TooOld | EpochGap::Destroyed) => return None,
+    };
+    let id = epoch.id();
+    if epoch.status() == Status::Compromised {
+        let end = or_dash(epoch.ends_at());
+        return Some(format!(
+            "\"{id}\" is compromised and in use until {end}: add a key that begins in some minutes (`cdrveil keys new --activate-at`)"
+        ));
+    }
+    if epoch.ends_at().is_none_or(|end| end > until) {
+        return Some(format!(
+            "no successor of \"{id}\" begins before {until}: add one (`cdrveil keys new`)"
+        ));
+    }
+    None
+}
