@@ -1,0 +1,127 @@
+//! No allocation per record once warmed up: counted by this test's own allocator.
+
+#[path = "../benches/records/mod.rs"]
+mod records;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use cdrveil::engine::{Engine, Output, Payload};
+
+/// Counts what this thread asks for; other tests' threads do not disturb it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[allow(unsafe_code)] // an allocator is nothing else; it hands everything on
+// SAFETY: every call goes to the system's allocator with its arguments as they came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: by this function's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: by this function's contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: by this function's contract.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const WARM_UP: usize = 1_000;
+const COUNTED: usize = 10_000;
+
+/// Runs the payloads in turn; how many were accepted and rejected.
+fn run(engine: &mut Engine, payloads: &[Vec<u8>], times: usize) -> [usize; 2] {
+    let mut outcomes = [0; 2];
+    for bytes in payloads.iter().cycle().take(times) {
+        let payload = Payload {
+            id: records::RECORD_ID,
+            timestamp: records::TIMESTAMP,
+            bytes: Some(bytes),
+        };
+        let done: Result<(), _> = engine.payload(&payload, Duration::ZERO, |output| {
+            match output {
+                Output::Accepted(_) => outcomes[0] += 1,
+                Output::Rejected { .. } => outcomes[1] += 1,
+                Output::Skipped(_) => {}
+            }
+            Ok::<(), ()>(())
+        });
+        assert!(done.is_ok());
+    }
+    outcomes
+}
+
+/// After a warm-up, `payloads` take no allocation; what became of them is checked too.
+fn no_allocations(policy: &str, payloads: &[Vec<u8>], expected: [usize; 2]) {
+    let mut engine = records::engine(policy);
+    run(&mut engine, payloads, WARM_UP);
+    let before = ALLOCATIONS.with(Cell::get);
+    let outcomes = run(&mut engine, payloads, COUNTED);
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.with(Cell::get);
+    drop(std::hint::black_box(vec![1_u8; 100]));
+    assert!(ALLOCATIONS.with(Cell::get) > before);
+}
+
+#[test]
+fn accepted_csv_records_allocate_nothing() {
+    let payloads: Vec<_> = (0..WARM_UP).map(records::csv).collect();
+    no_allocations(records::CSV_POLICY, &payloads, [COUNTED, 0]);
+}
+
+#[test]
+fn accepted_json_records_allocate_nothing() {
+    let payloads: Vec<_> = (0..WARM_UP).map(records::json).collect();
+    no_allocations(records::JSON_POLICY, &payloads, [COUNTED, 0]);
+}
+
+#[test]
+fn rejected_csv_records_allocate_nothing() {
+    let broken = |at: usize| {
+        let row = String::from_utf8(records::csv(at)).unwrap();
+        match at % 4 {
+            0 => row.replace("2026-11-", "2026-13-"),
+            1 => row + ",more",
+            2 => row.replace(",voice,", ",\"voice,"),
+            _ => row
+                .replace(",voice,", ",voice,12;34 56?,")
+                .replacen(",16,", ",", 1),
+        }
+    };
+    let payloads: Vec<_> = (0..WARM_UP).map(|at| broken(at).into_bytes()).collect();
+    no_allocations(records::CSV_POLICY, &payloads, [0, COUNTED]);
+}
+
+#[test]
+fn rejected_json_records_allocate_nothing() {
+    let broken = |at: usize| {
+        let object = String::from_utf8(records::json(at)).unwrap();
+        match at % 4 {
+            0 => object.replace("\"2026-", "\"2x26-"),
+            1 => object.replace("\"type\"", "\"new\""),
+            2 => object[..object.len() - 1].to_owned(),
+            _ => object.replace("\"cause\":16", "\"id\":16"),
+        }
+    };
+    let payloads: Vec<_> = (0..WARM_UP).map(|at| broken(at).into_bytes()).collect();
+    no_allocations(records::JSON_POLICY, &payloads, [0, COUNTED]);
+}

@@ -1,0 +1,255 @@
+//! Keys change while records flow: nothing is lost, the call's own time chooses the key, a bad edit changes nothing.
+#![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::deployment::{Daemon, Deployment, KEYS, totals};
+use support::kafka::{Broker, Input, Isolation, shared};
+use support::oracle::{Epoch, Scope};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A future of one second, so that a new key may begin soon.
+const POLICY: &str = "[input]\nformat = \"csv\"\ncolumns = [\"id\", \"caller\", \"start\"]\nmax_future = \"1s\"\n\
+    time = { field = \"start\", format = \"unix\" }\n[numbers]\ncountry = \"GB\"\n[fields]\nid = \"keep\"\n\
+    start = \"keep\"\ncaller = { action = \"pseudonymise\", kind = \"phone\" }\n";
+
+fn main() {
+    tests![
+        edits_under_load_lose_nothing_and_the_call_s_time_chooses_the_key,
+        a_bad_edit_is_refused_and_repaired,
+        a_late_record_and_a_replay_give_the_same_public_bytes,
+    ]
+}
+
+fn edits_under_load_lose_nothing_and_the_call_s_time_chooses_the_key() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 2);
+    deployment.policy(POLICY);
+    // Seconds at which the three keys begin; calls of each are only made once its key is loaded.
+    let now = jiff::Timestamp::now().as_second();
+    let starts = [now - 86_400, now + 120, now + 240];
+    let ids = ["first", "second", "third"];
+    let times = starts.map(|start| jiff::Timestamp::from_second(start).unwrap().to_string());
+    let keys: Vec<(&str, &str, usize)> = (0..3).map(|at| (ids[at], times[at].as_str(), at)).collect();
+    deployment.keyring(&keys[..1]);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let known = AtomicUsize::new(1);
+    let produced = thread::scope(|scope| {
+        let load = scope.spawn(|| produce_while(broker, &deployment.raw, &starts, &known));
+        deployment.await_public(broker, 500, PATIENCE);
+        deployment.keyring(&keys[..2]);
+        daemon.signal(1);
+        await_reloads(&daemon, "applied", 1.0);
+        known.store(2, Ordering::Relaxed);
+        // No signal this time: the changed content is noticed.
+        deployment.keyring(&keys);
+        await_reloads(&daemon, "applied", 2.0);
+        known.store(3, Ordering::Relaxed);
+        let so_far = broker.read_all(&deployment.public, Isolation::Committed).len();
+        deployment.await_public(broker, so_far + 1_000, PATIENCE);
+        known.store(0, Ordering::Relaxed);
+        load.join().unwrap()
+    });
+    deployment.await_public(broker, produced, PATIENCE);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(totals(&log), [produced as u64, produced as u64, 0, 0, 0], "{log}");
+
+    let public = broker.read_all(&deployment.public, Isolation::Committed);
+    let mut seen = vec![0; produced];
+    let mut by_epoch = BTreeMap::new();
+    for record in &public {
+        let text = record.text();
+        let cells: Vec<&str> = text.split(',').collect();
+        let (id, start): (usize, i64) = (cells[0].parse().unwrap(), cells[2].parse().unwrap());
+        seen[id] += 1;
+        let at = starts.iter().rposition(|begin| *begin <= start).unwrap();
+        assert_eq!(
+            cells[1],
+            epoch(ids[at], at).token("phone", Scope::Domain, &number(id)),
+            "{text}"
+        );
+        *by_epoch.entry(ids[at]).or_insert(0) += 1;
+    }
+    assert!(seen.iter().all(|count| *count == 1), "every record once");
+    assert!(
+        by_epoch.len() == 3 && by_epoch.values().all(|count| *count > 100),
+        "{by_epoch:?}"
+    );
+}
+
+/// Produces numbered calls, mixed over the epochs known so far and hugging their edges, until none is; their count.
+fn produce_while(broker: &Broker, topic: &str, starts: &[i64; 3], known: &AtomicUsize) -> usize {
+    let mut next = 0;
+    loop {
+        let known = known.load(Ordering::Relaxed);
+        if known == 0 {
+            return next;
+        }
+        let calls = (next..next + 100).map(|id| {
+            let at = id % known;
+            // The first and the last second of a window, also of those long begun: late calls.
+            let last = starts.get(at + 1).filter(|_| at + 1 < known);
+            let start = last.filter(|_| id % 2 == 0).map_or(starts[at], |end| end - 1);
+            Input {
+                partition: (id % 2) as i32,
+                value: Some(format!("{id},+{},{start}", number(id)).into_bytes()),
+                timestamp: Some(start.max(jiff::Timestamp::now().as_second()) * 1_000),
+                ..Input::default()
+            }
+        });
+        broker.produce_all(topic, calls);
+        next += 100;
+        thread::sleep(Duration::from_millis(5)); // a steady load rather than a flood
+    }
+}
+
+fn number(id: usize) -> String {
+    format!("447700900{:03}", id % 1_000)
+}
+
+fn a_bad_edit_is_refused_and_repaired() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.policy(POLICY);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let good = std::fs::read_to_string(deployment.path("keyring.toml")).unwrap();
+    let page = |daemon: &Daemon| {
+        let (_, status) = daemon.get("/api/v1/status");
+        serde_json::from_str::<Value>(&status).unwrap()["keyring"].clone()
+    };
+    let before = page(&daemon);
+    let edits = [
+        (good.replace("kcv = \"", "kcv = \"0"), "keyring.toml:6:"),
+        (
+            good.replace("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
+            "activate_at moved from",
+        ),
+    ];
+    for (count, (edit, said)) in edits.iter().enumerate() {
+        std::fs::write(deployment.path("keyring.toml"), edit).unwrap();
+        if count == 0 {
+            daemon.signal(1);
+        }
+        await_reloads(&daemon, "refused", count as f64 + 1.0);
+        assert_eq!(daemon.metric("cdrveil_keyring_last_reload_successful"), Some(0.0));
+        let refused = page(&daemon);
+        assert_eq!(refused["last_reload_ok"], false);
+        assert!(
+            refused["last_reload_error"].as_str().unwrap().contains(said),
+            "{refused}"
+        );
+        assert_eq!(refused["fingerprint"], before["fingerprint"], "the old one stays");
+        let log = daemon.log();
+        let line = log
+            .lines()
+            .rfind(|line| line.contains("keyring refused"))
+            .unwrap();
+        assert!(
+            line.contains("\"level\":\"ERROR\"") && line.contains(said),
+            "{line}"
+        );
+        assert_eq!(daemon.get("/readyz").0, 200, "it goes on with the keys it has");
+        deployment.produce(
+            broker,
+            1,
+            [format!("{count},+447700900001,1793870000").into_bytes()],
+        );
+        deployment.await_public(broker, count + 1, PATIENCE);
+    }
+    std::fs::write(deployment.path("keyring.toml"), &good).unwrap();
+    await_reloads(&daemon, "applied", 1.0);
+    assert_eq!(daemon.metric("cdrveil_keyring_last_reload_successful"), Some(1.0));
+    let repaired = page(&daemon);
+    assert_eq!(
+        (&repaired["last_reload_ok"], &repaired["last_reload_error"]),
+        (&Value::Bool(true), &Value::Null)
+    );
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    let token = epoch("2026-11", 0).token("phone", Scope::Domain, "447700900001");
+    for record in broker.read_all(&deployment.public, Isolation::Committed) {
+        assert!(record.text().contains(&token), "{}", record.text());
+    }
+}
+
+fn a_late_record_and_a_replay_give_the_same_public_bytes() {
+    let broker = shared();
+    let mut deployment = Deployment::new(broker, 2);
+    deployment.policy(POLICY);
+    let october = ("2026-10", "2026-10-01T00:00:00+01:00", 1);
+    let november = ("2026-11", "2026-11-01T00:00:00Z", 0);
+    deployment.keyring(&[october, november]);
+    let call = |id: usize, start: &str| {
+        let start: jiff::Timestamp = start.parse().unwrap();
+        format!("{id},+{},{}", number(id), start.as_second()).into_bytes()
+    };
+    // The last second of October arrives behind calls of November.
+    let calls = [
+        call(0, "2026-11-01T00:00:00Z"),
+        call(1, "2026-11-05T09:15:00Z"),
+        call(2, "2026-10-31T23:59:59Z"),
+        call(3, "2026-09-30T23:00:00Z"),
+    ];
+    deployment.produce(broker, 2, calls);
+    let first = replay(broker, &deployment);
+    for (text, (epoch_id, _, key)) in first.values().zip([november, november, october, october]) {
+        let id = text.split(',').next().unwrap().parse().unwrap();
+        let token = epoch(epoch_id, key).token("phone", Scope::Domain, &number(id));
+        assert!(text.contains(&token), "{text}");
+    }
+
+    // Again from the start: another group, other topics, a keyring that has moved on.
+    let later = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 86_400)
+        .unwrap()
+        .to_string();
+    deployment.keyring(&[october, november, ("later", &later, 2)]);
+    deployment.group = support::kafka::unique("replay");
+    deployment.public = broker.topic("replayed", 2);
+    deployment.restricted = broker.topic("replayed-restricted", 2);
+    deployment.rejected = broker.topic("replayed-rejected", 2);
+    deployment.config("");
+    assert_eq!(replay(broker, &deployment), first);
+}
+
+/// Runs the daemon until four records are public: value by record id, in the order of the calls' own ids.
+fn replay(broker: &Broker, deployment: &Deployment) -> BTreeMap<String, String> {
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let public = deployment.await_public(broker, 4, PATIENCE);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(totals(&log)[..2], [4, 4], "{log}");
+    let keyed = |text: String| (text.split(',').next().unwrap().to_owned(), text);
+    public.iter().map(|record| keyed(record.text())).collect()
+}
+
+fn epoch(id: &str, key: usize) -> Epoch<'_> {
+    Epoch {
+        id,
+        key_hex: KEYS[key].0,
+        domain: "billing",
+    }
+}
+
+fn await_reloads(daemon: &Daemon, outcome: &str, count: f64) {
+    let series = format!("cdrveil_keyring_reloads_total{{outcome=\"{outcome}\"}}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while daemon.metric(&series) != Some(count) {
+        assert!(
+            Instant::now() < deadline,
+            "no {outcome} reload {count}:\n{}",
+            daemon.log()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
