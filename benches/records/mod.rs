@@ -1,0 +1,167 @@
+//! Look-alike call records, and an engine for them: what benches and the allocation test share.
+//!
+//! Numbers are from the ranges kept for drama (Ofcom's +44 7700 900xxx and 020 7946 0xxx, 555-01xx of
+//! North America) and test networks (MCC 001); nobody has them.
+
+#![allow(dead_code)] // every user has its own part of this
+#![allow(clippy::unwrap_used)] // known-good constants
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cdrveil::cdr::policy::Policy;
+use cdrveil::engine::{Destinations, Engine};
+use cdrveil::pseudonym::epoch::EventTime;
+use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Status};
+use cdrveil::pseudonym::mac::EpochKey;
+use cdrveil::seal::opener::Opener;
+use cdrveil::seal::recipient::Recipients;
+use cdrveil::settings::Source;
+
+/// Two pseudonyms, one of them pairwise; three fields restricted; record id and key written.
+pub const CSV_POLICY: &str = r#"
+[input]
+format = "csv"
+columns = ["id", "type", "caller", "called", "imsi", "imei", "cell", "start", "seconds", "cause", "trunk"]
+time = { field = "start", format = "%Y-%m-%d %H:%M:%S", zone = "Europe/London" }
+[numbers]
+country = "GB"
+[output]
+key = "caller"
+[fields]
+id = "keep"
+type = "keep"
+caller = { action = "pseudonymise", kind = "phone", scope = "domain" }
+called = { action = "pseudonymise", kind = "phone", scope = "pairwise", with = "caller" }
+imsi = "restrict"
+imei = "restrict"
+cell = "restrict"
+start = "keep"
+seconds = "keep"
+cause = "keep"
+trunk = "keep"
+"#;
+
+/// The same for nested JSON.
+pub const JSON_POLICY: &str = r#"
+[input]
+format = "json"
+time = { field = "start", format = "rfc3339" }
+[numbers]
+country = "GB"
+[output]
+key = "caller.number"
+[fields]
+id = "keep"
+type = "keep"
+"caller.number" = { action = "pseudonymise", kind = "phone", scope = "domain" }
+"caller.imsi" = "restrict"
+"caller.imei" = "restrict"
+"called.number" = { action = "pseudonymise", kind = "phone", scope = "pairwise", with = "caller.number" }
+"legs[].cell" = "restrict"
+"legs[].seconds" = "keep"
+start = "keep"
+seconds = "keep"
+cause = "keep"
+"#;
+
+/// 2026-11-30T00:00:00Z: no record below begins later.
+pub const TIMESTAMP: i64 = 1_795_996_800_000;
+/// `<topic>/<partition>/<offset>`, as a lane names a record.
+pub const RECORD_ID: &[u8] = b"cdr.raw/3/18293104";
+
+/// A CSV record of about 150 bytes.
+pub fn csv(at: usize) -> Vec<u8> {
+    let (caller, dialled) = numbers(at);
+    let (day, hour, minute, second) = when(at);
+    format!(
+        "{:08x}-7d0e-4b6a-9a41-{at:012x},voice,{caller},{dialled},00101{:010},35209900{:06}0,001-01-2041-{:05},\
+         2026-11-{day:02} {hour:02}:{minute:02}:{second:02},{},16,LON{}",
+        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        at % 10_000_000,
+        at % 1_000_000,
+        at % 65_536,
+        at % 3_600,
+        at % 9,
+    )
+    .into_bytes()
+}
+
+/// The same call as a JSON object of about 300 bytes.
+pub fn json(at: usize) -> Vec<u8> {
+    let (caller, dialled) = numbers(at);
+    let (day, hour, minute, second) = when(at);
+    format!(
+        r#"{{"id":"{:08x}-7d0e-4b6a-9a41-{at:012x}","type":"voice","caller":{{"number":"{caller}","imsi":"00101{:010}","imei":"35209900{:06}0"}},"called":{{"number":"{dialled}"}},"legs":[{{"cell":"001-01-2041-{:05}","seconds":{}}}],"start":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z","seconds":{},"cause":16}}"#,
+        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        at % 10_000_000,
+        at % 1_000_000,
+        at % 65_536,
+        at % 3_600,
+        at % 3_600,
+    )
+    .into_bytes()
+}
+
+/// Day, hour, minute, second: calls come in about in order, some of them hours late.
+fn when(at: usize) -> (usize, usize, usize, usize) {
+    let second = at / 4 + if at % 50 == 49 { 0 } else { 7_200 };
+    (
+        14 + second / 86_400 % 14,
+        second / 3_600 % 24,
+        second / 60 % 60,
+        second % 60,
+    )
+}
+
+/// Caller and called party, in the spellings that stand side by side in real files.
+fn numbers(at: usize) -> (String, String) {
+    let mobile = at * 37 % 1_000;
+    let caller = match at % 3 {
+        0 => format!("+447700900{mobile:03}"),
+        1 => format!("07700900{mobile:03}"),
+        _ => format!("00447700900{mobile:03}"),
+    };
+    let dialled = match at % 4 {
+        0 => format!("+44207946{:04}", at * 11 % 1_000),
+        1 => format!("0207946{:04}", at * 11 % 1_000),
+        2 => format!("+1415555{:04}", 100 + at * 13 % 100),
+        _ => format!("07700 900{:03}", at * 53 % 1_000),
+    };
+    (caller, dialled)
+}
+
+/// One key, from November 2026 on.
+pub fn keyring() -> Arc<Keyring> {
+    let entry = KeyEntry {
+        id: "2026-11".parse().unwrap(),
+        activate_at: EventTime::from_millis(1_793_491_200_000),
+        status: Status::Enabled,
+        kcv: None,
+        key: Some(EpochKey::new((0..32).collect()).unwrap()),
+    };
+    Arc::new(Keyring::new(vec![entry]).unwrap())
+}
+
+pub fn policy(text: &str) -> Arc<Policy> {
+    let source = Source {
+        path: PathBuf::from("policy.toml"),
+        text: text.to_owned(),
+    };
+    Arc::new(Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}")))
+}
+
+/// Somebody who may open what is sealed.
+pub fn recipients() -> Recipients {
+    let (_, recipient) = Opener::new_identity();
+    Recipients::parse(&[recipient]).unwrap()
+}
+
+pub fn engine(policy_text: &str) -> Engine {
+    let destinations = Destinations {
+        domain: "billing".to_owned(),
+        restricted: "cdr.restricted".to_owned(),
+        rejected: "cdr.rejected".to_owned(),
+    };
+    Engine::new(policy(policy_text), keyring(), &destinations, &recipients()).unwrap()
+}
