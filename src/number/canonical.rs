@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 use crate::number::classify::{self, Word};
 use crate::number::library::{Facts, Library, Question};
 use crate::number::plan;
+use crate::number::separators;
 use crate::number::settings::{Bare, Disposal, Numbers};
 use crate::number::wrapping::{self, Unwrapped};
 use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Reading};
@@ -102,7 +103,7 @@ impl Canonicaliser {
             Some(Word::Dialplan) => Found::Label(Label::Dialplan),
             Some(Word::Masked) => self.dispose(KeyedKind::Masked),
             Some(Word::Alpha) => self.dispose(KeyedKind::Alpha),
-            Some(Word::Address) => self.dispose(KeyedKind::Other),
+            Some(Word::NoNumber) => self.dispose(KeyedKind::Other),
             None => match Dialled::anything(&self.value) {
                 Some(dialled) => self.dialled(&dialled),
                 None => self.dispose(KeyedKind::Other),
@@ -116,24 +117,29 @@ impl Canonicaliser {
         if let Some(label) = self.numbers.listed(whole) {
             return Found::Label(label);
         }
-        let rest = self.numbers.stripped(whole).unwrap_or(whole);
+        let rest = ended(self.numbers.stripped(whole).unwrap_or(whole));
         let digits = rest.strip_prefix(b"+").unwrap_or(rest);
         if digits.is_empty() || !dialled.plain && !digits.iter().all(u8::is_ascii_digit) {
-            let feature = digits.iter().any(|byte| b"*#".contains(byte));
-            return self.keep(
-                rest,
-                if feature {
-                    KeyedKind::Feature
-                } else {
-                    KeyedKind::Other
-                },
-            );
+            return self.signs(rest);
         }
         if digits.len() < rest.len() {
             self.international(digits, rest)
         } else {
             self.unprefixed(digits)
         }
+    }
+
+    /// Star and hash codes begin with their sign; behind a number it would hide who that is.
+    fn signs(&mut self, dialled: &[u8]) -> Found {
+        let code = matches!(dialled.first(), Some(b'*' | b'#'));
+        self.keep(
+            dialled,
+            if code {
+                KeyedKind::Feature
+            } else {
+                KeyedKind::Other
+            },
+        )
     }
 
     /// Digits as dialled in the home country.
@@ -260,6 +266,15 @@ impl Drop for Canonicaliser {
     }
 }
 
+/// Without the `#` that ends dialling on many switches; a star or hash code keeps its own.
+fn ended(dialled: &[u8]) -> &[u8] {
+    match dialled {
+        [b'*' | b'#', ..] => dialled,
+        [number @ .., b'#'] => number,
+        _ => dialled,
+    }
+}
+
 /// What is dialled, without the separators people write between digits.
 pub(crate) struct Dialled {
     /// Of no meaning from `len` on.
@@ -274,6 +289,7 @@ const KEPT: u8 = 1;
 const PLUS: u8 = 2;
 const SIGN: u8 = 4;
 const STRANGE: u8 = 8;
+const SEPARATOR: u8 = 16;
 
 static BYTES: [u8; 256] = {
     let mut bytes = [STRANGE; 256];
@@ -287,12 +303,12 @@ static BYTES: [u8; 256] = {
     bytes[b'#' as usize] = KEPT | SIGN;
     bytes[b',' as usize] = KEPT | SIGN;
     // An IP address is no number: only what was looked at may hold dots.
-    bytes[b'.' as usize] = SIGN;
+    bytes[b'.' as usize] = SIGN | SEPARATOR;
     bytes[b' ' as usize] = 0;
-    bytes[b'-' as usize] = 0;
+    bytes[b'-' as usize] = SEPARATOR;
     bytes[b'(' as usize] = 0;
     bytes[b')' as usize] = 0;
-    bytes[b'/' as usize] = 0;
+    bytes[b'/' as usize] = SEPARATOR;
     bytes
 };
 
@@ -347,7 +363,9 @@ impl Dialled {
             seen.pluses += usize::from((kind / PLUS) & 1);
         }
         self.len = len;
-        (len > 0 && seen.kinds & STRANGE == 0).then_some(seen)
+        let strange =
+            seen.kinds & STRANGE != 0 || seen.kinds & SEPARATOR != 0 && !separators::of_a_number(value);
+        (len > 0 && !strange).then_some(seen)
     }
 }
 

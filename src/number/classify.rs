@@ -12,9 +12,12 @@ pub(crate) enum Word {
     Dialplan,
     Masked,
     Alpha,
-    /// An IPv4 address: its digits look like a number.
-    Address,
+    /// Looks like a number and is none: an IPv4 address, or text around a run of digits. It may hold somebody's number.
+    NoNumber,
 }
+
+/// Text with so many digits is no sender's name: a number may be among them.
+const DIGITS_OF_A_NUMBER: usize = 7;
 
 /// Words for a withheld number, as switches, PBXs and SIP (RFC 3323) write them.
 const WITHHELD: [&str; 11] = [
@@ -43,9 +46,14 @@ pub(crate) fn word(value: &[u8]) -> Option<Word> {
     } else if is_masked(value) {
         Some(Word::Masked)
     } else if has_letter(value) {
-        Some(Word::Alpha)
+        let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+        Some(if digits < DIGITS_OF_A_NUMBER {
+            Word::Alpha
+        } else {
+            Word::NoNumber
+        })
     } else if is_address(value) {
-        Some(Word::Address)
+        Some(Word::NoNumber)
     } else {
         None
     }
@@ -88,7 +96,7 @@ mod tests {
 
     #[test]
     fn words_have_their_class() {
-        use Word::{Address, Alpha, Dialplan, Masked, Withheld};
+        use Word::{Alpha, Dialplan, Masked, NoNumber, Withheld};
         for (value, class) in [
             ("anonymous", Some(Withheld)),
             ("ANONYMOUS", Some(Withheld)),
@@ -112,8 +120,15 @@ mod tests {
             ("171 (LEBEDEV LA)", Some(Alpha)),
             ("1-800-FLOWERS", Some(Alpha)),
             ("Банк", Some(Alpha)),
-            ("10.0.0.7", Some(Address)),
-            ("192.168.56.203", Some(Address)),
+            // All of these once became one subscriber, "_alpha".
+            ("PJSIP/07700900001-00000002", Some(NoNumber)),
+            ("John 07700900001 home", Some(NoNumber)),
+            ("020 7946 0958 (home)", Some(NoNumber)),
+            ("4.47700900123E+11", Some(NoNumber)),
+            ("ton:1,npi:1,#:4085550100", Some(NoNumber)),
+            ("李07700900123", Some(NoNumber)),
+            ("10.0.0.7", Some(NoNumber)),
+            ("192.168.56.203", Some(NoNumber)),
             ("415.555.0123", None),
             ("01.23.45.67.89", None),
             ("+447700900123", None),

@@ -15,6 +15,7 @@ mod country_table;
 mod library;
 mod listed;
 mod plan;
+mod separators;
 mod settings;
 mod wrapping;
 

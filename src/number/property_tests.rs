@@ -52,12 +52,17 @@ fn subscriber() -> impl Strategy<Value = (Country, String)> {
     ]
 }
 
-/// Blanks, dashes, slashes and brackets between digits mean nothing.
+/// Blanks and dashes between digits mean nothing, nor does one slash.
 fn separated(digits: &str, marks: &[u8]) -> String {
     let mut text = String::new();
     for (digit, mark) in digits.chars().zip(marks.iter().cycle()) {
         text.push(digit);
-        text.push_str(["", "", "", " ", "-", "/"][usize::from(mark % 6)]);
+        let separator = ["", "", "", " ", "-", "/"][usize::from(mark % 6)];
+        text.push_str(if text.contains('/') && separator == "/" {
+            "-"
+        } else {
+            separator
+        });
     }
     text
 }
@@ -160,6 +165,7 @@ proptest! {
             proptest::collection::vec(any::<u8>(), 0..300),
             "[0-9+*#,.;:@<>\" ()/xXA-Ca-c%-]{0,40}".prop_map(String::into_bytes),
             "(sips?:|tel:|\"x\" <)?[+]?[0-9 ().-]{0,24}(@h|>|;ext=1|;x)?".prop_map(String::into_bytes),
+            "(sip:)?\\PC{1,20}(@h)?".prop_map(String::into_bytes),
         ],
     ) {
         let mut canonicaliser = canonicaliser("GB", bare);

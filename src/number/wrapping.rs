@@ -20,24 +20,48 @@ pub(crate) enum Unwrapped {
 /// Writes the wrapped value of `raw` (at most [`MAX_VALUE`] bytes) into `value`.
 pub(crate) fn unwrap_value(raw: &[u8], value: &mut Vec<u8>) -> Unwrapped {
     value.clear();
+    let mut room = [0; MAX_VALUE];
+    let raw = url_decoded(raw, &mut room).unwrap_or(raw);
     let address = match name_and_address(unquoted(raw)) {
         // A caller's name without a number stands for the caller.
-        (name, Some([])) => name,
-        (_, Some(address)) => address,
+        (name, Some(Address { inside: [], behind }))
+            if is_parameters(behind) && (behind.is_empty() || !name.is_empty()) =>
+        {
+            name
+        }
+        (_, Some(Address { inside, behind })) if !inside.is_empty() && is_parameters(behind) => inside,
+        // Something stands where nothing may: it could be the number itself.
+        (_, Some(_)) => return broken(raw, value),
         (whole, None) => whole,
     };
     if address.is_empty() {
         return Unwrapped::Empty;
     }
     if !user_part(address, value) || trim_in_place(value) == 0 {
-        value.clear();
-        value.extend_from_slice(address);
-        return Unwrapped::Broken;
+        return broken(address, value);
     }
     if !value.is_ascii() {
         fold(value);
     }
     Unwrapped::Value
+}
+
+fn broken(whole: &[u8], value: &mut Vec<u8>) -> Unwrapped {
+    value.clear();
+    value.extend_from_slice(whole);
+    Unwrapped::Broken
+}
+
+/// A value that was URL-encoded whole, as FreeSWITCH's `mod_json_cdr` does; a URI's own escapes are left to it.
+fn url_decoded<'a>(raw: &[u8], room: &'a mut [u8; MAX_VALUE]) -> Option<&'a [u8]> {
+    let encoded = memchr::memchr(b'%', raw).is_some() && !raw.iter().any(|byte| b"@<: ".contains(byte));
+    let mut len = 0;
+    let whole = encoded
+        && percent_decoded(raw, |byte| {
+            room[len] = byte;
+            len += 1;
+        });
+    whole.then_some(&room[..len])
 }
 
 /// Without blanks and pairs of quotes around it.
@@ -51,8 +75,19 @@ fn unquoted(mut bytes: &[u8]) -> &[u8] {
     }
 }
 
+/// What stands in angle brackets, and behind them.
+struct Address<'a> {
+    inside: &'a [u8],
+    behind: &'a [u8],
+}
+
+/// Whether nothing but parameters (`;tag=1`) stands behind an address.
+fn is_parameters(behind: &[u8]) -> bool {
+    behind.first().is_none_or(|&byte| byte == b';')
+}
+
 /// Splits `name <address>...`; without angle brackets, the whole is the first part.
-fn name_and_address(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+fn name_and_address(bytes: &[u8]) -> (&[u8], Option<Address<'_>>) {
     let name_end = quoted_name_end(bytes);
     let Some(open) = memchr::memchr(b'<', &bytes[name_end..]).map(|at| name_end + at) else {
         return (bytes, None);
@@ -62,7 +97,10 @@ fn name_and_address(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     };
     (
         unquoted(&bytes[..open]),
-        Some(bytes[open + 1..close].trim_ascii()),
+        Some(Address {
+            inside: bytes[open + 1..close].trim_ascii(),
+            behind: bytes[close + 1..].trim_ascii(),
+        }),
     )
 }
 
@@ -87,13 +125,13 @@ fn quoted_name_end(bytes: &[u8]) -> usize {
 fn user_part(address: &[u8], value: &mut Vec<u8>) -> bool {
     if let Some(rest) = behind_scheme(address, b"sip:").or_else(|| behind_scheme(address, b"sips:")) {
         let user = before(rest, b"@").unwrap_or_else(|| upto(rest, b"?"));
-        return percent_decoded(upto(user, b";:"), value);
+        return percent_decoded(upto(user, b";:"), |byte| value.push(byte));
     }
     if let Some(rest) = behind_scheme(address, b"tel:") {
         return tel_number(rest, value);
     }
     if let Some(user) = before(address, b"@") {
-        return percent_decoded(upto(user, b";"), value);
+        return percent_decoded(upto(user, b";"), |byte| value.push(byte));
     }
     value.extend_from_slice(without_parameters(address));
     true
@@ -112,7 +150,7 @@ fn tel_number(rest: &[u8], value: &mut Vec<u8>) -> bool {
             value.extend_from_slice(context);
         }
     }
-    percent_decoded(number, value)
+    percent_decoded(number, |byte| value.push(byte))
 }
 
 /// Parameters have names: `1234;5678` are two numbers, and no value of ours.
@@ -137,12 +175,12 @@ fn upto<'a>(bytes: &'a [u8], marks: &[u8]) -> &'a [u8] {
     before(bytes, marks).unwrap_or(bytes)
 }
 
-fn percent_decoded(bytes: &[u8], value: &mut Vec<u8>) -> bool {
+fn percent_decoded(bytes: &[u8], mut push: impl FnMut(u8)) -> bool {
     let mut rest = bytes;
     while let Some((&byte, behind)) = rest.split_first() {
         rest = behind;
         if byte != b'%' {
-            value.push(byte);
+            push(byte);
             continue;
         }
         let Some((&[high, low], behind)) = rest.split_first_chunk() else {
@@ -151,7 +189,7 @@ fn percent_decoded(bytes: &[u8], value: &mut Vec<u8>) -> bool {
         let (Some(high), Some(low)) = (hex(high), hex(low)) else {
             return false;
         };
-        value.push(high << 4 | low);
+        push(high << 4 | low);
         rest = behind;
     }
     true
@@ -199,7 +237,7 @@ fn fold(value: &mut Vec<u8>) {
 fn digit_of(letter: char) -> Option<u8> {
     [0xff10, 0x0660, 0x06f0, 0x0966].into_iter().find_map(|zero| {
         let digit = u32::from(letter).checked_sub(zero)?;
-        (digit < 10).then_some(b'0' + digit as u8)
+        (digit < 10).then(|| b'0' + digit as u8)
     })
 }
 
@@ -250,6 +288,15 @@ mod tests {
             ("\u{202a}+44 7700\u{2011}900123\u{202c}", "+44 7700-900123"),
             ("\u{660}\u{661}\u{662}", "012"),
             ("Zoë", "Zoë"),
+            ("%2B447700900123", "+447700900123"),
+            ("sip%3A%2B447700900123%40example.net", "+447700900123"),
+            ("%22Alice%22%20%3C07700900123%3E", "07700900123"),
+            ("100%", "100%"),
+            // Letters of other scripts once overflowed the search for their digits.
+            ("李", "李"),
+            ("राम", "राम"),
+            ("😀", "😀"),
+            ("sip:김@example.net", "김"),
         ] {
             check(raw.as_bytes(), Unwrapped::Value, expected.as_bytes());
         }
@@ -276,6 +323,12 @@ mod tests {
             "sip:%2@example.net",
             "sip:%zz1@example.net",
             "tel:;ext=1",
+            // A number behind empty brackets once read as nothing, and nothing is left as it is.
+            "<> +447700900123",
+            "\"\" <>;tag=07700900123",
+            "<>sip:07700900123@example.net",
+            "\"Alice\" <> 07700900123",
+            "<07700900123> 07700900124",
         ] {
             check(raw.as_bytes(), Unwrapped::Broken, raw.as_bytes());
         }
