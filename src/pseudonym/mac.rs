@@ -78,9 +78,15 @@ impl EpochKey {
         Kcv(bytes)
     }
 
-    /// Whether both are the same bytes.
+    /// Whether both give the same tokens: equal bytes, or bytes that HMAC takes for equal (it fills a key up with
+    /// zeros, and hashes one above 64 bytes: RFC 2104, section 2).
     pub fn same_material(&self, other: &Self) -> bool {
-        self.0.expose() == other.0.expose()
+        let derived = |key: &Self| {
+            let mut bytes = [0; DIGEST];
+            key.expand(&[KCV_LABEL], &mut bytes);
+            Secret::new(bytes)
+        };
+        derived(self).expose() == derived(other).expose()
     }
 
     /// The HMAC key of one kind of identifier in one domain.
