@@ -7,6 +7,7 @@
 //! the gap (RFC 5545, section 3.3.5).
 
 mod civil;
+mod cut;
 mod pattern;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use self::civil::Civil;
+pub use self::cut::Unit;
 use self::pattern::Reading;
 pub use self::pattern::TimeFormat;
 

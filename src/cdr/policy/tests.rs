@@ -203,7 +203,7 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "\"drop\"",
                 "{ action = \"coarsen\", prefix = 33 }",
                 "33",
-                "0 to 32 bits",
+                "0 to 31 bits",
             ),
             (
                 "\"drop\"",

@@ -50,13 +50,16 @@ pub(super) enum Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeFormat {
     text: String,
-    shape: Shape,
+    pub(super) shape: Shape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Rfc3339,
-    Rfc2822,
+    Rfc2822 {
+        /// The form that most programs write, without comments.
+        strict: Vec<Piece>,
+    },
     /// A whole number of units since 1970; how many make a second.
     Unix(i64),
     Pattern {
@@ -67,7 +70,7 @@ enum Shape {
 
 /// Layouts worth reading at fixed positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+pub(super) enum Layout {
     /// `2026-10-25?01:30:00`, with the byte between.
     Dashed(u8),
     /// `20261025013000`
@@ -76,7 +79,7 @@ enum Layout {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Byte(u8),
     Space,
     Year,
@@ -107,7 +110,9 @@ impl TimeFormat {
     pub fn parse_format(text: &str) -> Result<Self, String> {
         let shape = match text {
             "rfc3339" => Shape::Rfc3339,
-            "rfc2822" => Shape::Rfc2822,
+            "rfc2822" => Shape::Rfc2822 {
+                strict: compile("%a, %d %b %Y %H:%M:%S %z")?,
+            },
             "unix" => Shape::Unix(1),
             "unix_ms" => Shape::Unix(1_000),
             "unix_us" => Shape::Unix(1_000_000),
@@ -137,7 +142,7 @@ impl TimeFormat {
     /// Whether the text alone does not tell the instant.
     pub fn needs_zone(&self) -> bool {
         match &self.shape {
-            Shape::Rfc3339 | Shape::Rfc2822 | Shape::Unix(_) => false,
+            Shape::Rfc3339 | Shape::Rfc2822 { .. } | Shape::Unix(_) => false,
             Shape::Pattern { pieces, .. } => !pieces
                 .iter()
                 .any(|piece| matches!(piece, Piece::Offset | Piece::Epoch)),
@@ -148,7 +153,7 @@ impl TimeFormat {
     pub(super) fn read(&self, bytes: &[u8]) -> Option<Reading> {
         match &self.shape {
             Shape::Rfc3339 => rfc3339(bytes),
-            Shape::Rfc2822 => {
+            Shape::Rfc2822 { .. } => {
                 let instant = RFC2822.parse_timestamp(bytes).ok()?;
                 Some(Reading::Instant(instant.as_millisecond()))
             }
@@ -357,9 +362,35 @@ fn packed(pieces: &[Piece], place: usize) -> bool {
 }
 
 /// The bytes still to be read.
-struct Cursor<'a>(&'a [u8]);
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl Cursor<'_> {
+    /// Goes on behind one piece of a text that was read already.
+    pub(super) fn skip(&mut self, piece: Piece, pieces: &[Piece], place: usize) -> Option<()> {
+        let least = if packed(pieces, place) { 2 } else { 1 };
+        match piece {
+            Piece::Byte(byte) => self.byte(byte)?,
+            Piece::Space => self.spaces(),
+            Piece::Year => _ = self.number(4, 4)?,
+            Piece::ShortYear => _ = self.number(2, 2)?,
+            Piece::Month | Piece::Day | Piece::Hour | Piece::Hour12 | Piece::Minute | Piece::Second => {
+                _ = self.number(least, 2)?;
+            }
+            Piece::MonthName => _ = self.name(&MONTHS)?,
+            Piece::Weekday => _ = self.name(&WEEKDAYS)?,
+            Piece::HalfDay => _ = self.name(&["AM", "PM"])?,
+            Piece::Fraction(most) => _ = self.fraction(most)?,
+            Piece::DotFraction => {
+                if self.byte(b'.').is_some() {
+                    self.fraction(9)?;
+                }
+            }
+            Piece::Offset => _ = self.offset()?,
+            Piece::Epoch => _ = self.number(1, 11)?,
+        }
+        Some(())
+    }
+
     fn byte(&mut self, byte: u8) -> Option<()> {
         let (&first, rest) = self.0.split_first()?;
         (first == byte).then(|| self.0 = rest)
@@ -378,7 +409,7 @@ impl Cursor<'_> {
         (digits.len() >= least).then(|| u32::try_from(value).ok())?
     }
 
-    fn digits(&mut self, most: usize) -> &[u8] {
+    pub(super) fn digits(&mut self, most: usize) -> &[u8] {
         let length = self
             .0
             .iter()
