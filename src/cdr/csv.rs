@@ -251,6 +251,12 @@ fn row_end(dialect: Dialect, buf: &[u8], at: usize) -> Result<Option<usize>, Csv
     Ok(None)
 }
 
+/// Where the line at `at` stops, quotes or not, and the next one begins; `None` without a line break behind it.
+pub fn next_line(buf: &[u8], at: usize, end: End) -> Option<(usize, usize)> {
+    let found = line_break(buf, at)?;
+    line_ending(buf, Some(found), end)
+}
+
 fn line_break(buf: &[u8], at: usize) -> Option<usize> {
     memchr2(b'\n', b'\r', &buf[at..]).map(|found| at + found)
 }

@@ -83,6 +83,8 @@ pub enum Step {
 #[derive(Debug, Clone, Default)]
 pub struct Documents {
     framing: Framing,
+    /// An object stands where the next step looks, whatever came before it.
+    resumed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +105,11 @@ impl Documents {
         Self::default()
     }
 
+    /// Goes on at an object, behind a part that was malformed.
+    pub fn resume(&mut self) {
+        self.resumed = true;
+    }
+
     /// What stands at `at`: 0 at first, then the `next` of the step before.
     pub fn step(&mut self, buf: &[u8], at: usize, end: End) -> Step {
         let (at, framing) = match self.before_object(buf, at) {
@@ -119,6 +126,7 @@ impl Documents {
         match (text::object_end(&buf[at..]), end) {
             (Ok(Some(length)), _) => {
                 self.framing = framing;
+                self.resumed = false;
                 let next = at + length;
                 Step::Record {
                     record: at..next,
@@ -133,6 +141,10 @@ impl Documents {
     /// Where the next object or the end must stand, past brackets and commas, and the framing there.
     fn before_object(&self, buf: &[u8], at: usize) -> Result<(usize, Framing), usize> {
         let at = text::skip_space(buf, at);
+        if self.resumed {
+            let array = matches!(self.framing, Framing::Array);
+            return Ok((at, if array { Framing::Array } else { Framing::Sequence }));
+        }
         match (self.framing, buf.get(at)) {
             (Framing::Start, Some(b'[')) => {
                 let first = text::skip_space(buf, at + 1);

@@ -1,17 +1,22 @@
 //! A payload or a file, cut into records: header and comment rows set aside.
 //!
 //! Every byte that is not a blank line belongs to exactly one piece, so that
-//! nothing is lost: what cannot be cut is one rejected piece.
+//! nothing is lost. What cannot be cut is a rejected piece up to the next line
+//! at which a record can begin, so that one fault does not cost what follows.
 
 use std::ops::Range;
 
-use crate::cdr::csv::{self, End, Field};
+use memchr::{memchr_iter, memchr2, memmem};
+
+use crate::cdr::csv::{self, Dialect, End, Field};
 use crate::cdr::json::{self, Documents};
 use crate::cdr::policy::{Format, Header, Policy};
 use crate::cdr::{Reason, Skip};
 
 /// Bytes a UTF-8 byte order mark has.
 const BYTE_ORDER_MARK: usize = 3;
+/// How far beyond the largest record a file is searched for the end of one that stands open.
+const SLACK: usize = 1 << 20;
 
 /// One piece of the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,9 @@ pub struct Cursor {
     /// The byte order mark, if any, is behind us: only the first bytes of all can be one.
     begun: bool,
     past_header: bool,
-    /// Where records begin is no longer known: what follows, in later chunks too, is rejected.
+    /// The header row names other columns: no row behind it can be read.
+    misnamed: bool,
+    /// Where records begin is no longer known: what comes up to the next such place, in later chunks too, is rejected.
     lost: Option<Reason>,
     documents: Documents,
     fields: Vec<Field>,
@@ -48,6 +55,7 @@ impl Cursor {
         self.at = 0;
         self.begun = false;
         self.past_header = false;
+        self.misnamed = false;
         self.lost = None;
         self.documents = Documents::new();
     }
@@ -64,23 +72,26 @@ impl Cursor {
 
     /// The next piece of the buffer.
     pub fn next(&mut self, policy: &Policy, buffer: &[u8], end: End) -> Piece {
-        if let Some(reason) = self.lost {
-            return if self.at < buffer.len() {
-                self.rest(buffer, reason)
-            } else {
-                Piece::Done
+        let piece = match (&policy.format, self.lost) {
+            (format, Some(reason)) => return self.skip(format, buffer, end, reason),
+            (Format::Csv { dialect, header }, None) => self.next_row(policy, *dialect, *header, buffer, end),
+            (Format::Json { .. }, None) => self.next_object(policy, buffer, end),
+        };
+        let open = &buffer[self.at..];
+        if piece == Piece::Incomplete && open.len() > policy.max_record + SLACK {
+            let reason = match memchr2(b'\n', b'\r', open) {
+                Some(_) => Reason::Format, // a quote or a bracket stands open
+                None => Reason::TooLarge,
             };
+            return self.skip(&policy.format, buffer, end, reason);
         }
-        match &policy.format {
-            Format::Csv { dialect, header } => self.next_row(policy, *dialect, *header, buffer, end),
-            Format::Json { .. } => self.next_object(buffer, end),
-        }
+        piece
     }
 
     fn next_row(
         &mut self,
         policy: &Policy,
-        dialect: csv::Dialect,
+        dialect: Dialect,
         header: Header,
         buffer: &[u8],
         end: End,
@@ -95,18 +106,11 @@ impl Cursor {
         loop {
             match csv::next_row(dialect, buffer, self.at, end) {
                 csv::Step::Row { row, next } => {
+                    if let Some(reason) = self.holds_rows(policy, dialect, &buffer[row.clone()]) {
+                        return self.skip(&policy.format, buffer, end, reason);
+                    }
                     self.at = next;
-                    if self.past_header || header == Header::None {
-                        return Piece::Record(row);
-                    }
-                    self.past_header = true;
-                    if header == Header::Check
-                        && !self.names_the_columns(policy, dialect, &buffer[row.clone()])
-                    {
-                        self.at = buffer.len();
-                        return Piece::Rejected(row.start..buffer.len(), Reason::Columns);
-                    }
-                    return Piece::Skipped(Skip::Header);
+                    return self.whole_row(policy, dialect, header, buffer, row);
                 }
                 csv::Step::Blank { next } => self.at = next,
                 csv::Step::Comment { next } => {
@@ -114,13 +118,50 @@ impl Cursor {
                     return Piece::Skipped(Skip::Comment);
                 }
                 csv::Step::Incomplete => return Piece::Incomplete,
-                csv::Step::Unterminated => return self.rest(buffer, Reason::Format),
+                csv::Step::Unterminated => return self.skip(&policy.format, buffer, end, Reason::Format),
                 csv::Step::Done => return Piece::Done,
             }
         }
     }
 
-    fn names_the_columns(&mut self, policy: &Policy, dialect: csv::Dialect, row: &[u8]) -> bool {
+    fn whole_row(
+        &mut self,
+        policy: &Policy,
+        dialect: Dialect,
+        header: Header,
+        buffer: &[u8],
+        row: Range<usize>,
+    ) -> Piece {
+        let is_header = !self.past_header && header != Header::None;
+        self.past_header = true;
+        if is_header && header == Header::Check {
+            self.misnamed = !self.names_the_columns(policy, dialect, &buffer[row.clone()]);
+        }
+        match (self.misnamed, is_header) {
+            (true, _) => Piece::Rejected(row, Reason::Columns),
+            (false, true) => Piece::Skipped(Skip::Header),
+            (false, false) => Piece::Record(row),
+        }
+    }
+
+    /// Why a row of several lines is no row of its own: a stray quote swallowed others, and a closing one far below
+    /// made a field of them. Passed on, it would be calls in clear in one field.
+    fn holds_rows(&mut self, policy: &Policy, dialect: Dialect, row: &[u8]) -> Option<Reason> {
+        memchr2(b'\n', b'\r', row)?;
+        let columns = policy.fields.len();
+        if csv::split(dialect, row, &mut self.fields).is_err() || self.fields.len() != columns {
+            return Some(Reason::Columns);
+        }
+        let swallowed =
+            |(at, field): (usize, &Field)| swallows_rows(&row[field.range()], at, columns, dialect.delimiter);
+        self.fields
+            .iter()
+            .enumerate()
+            .any(swallowed)
+            .then_some(Reason::Format)
+    }
+
+    fn names_the_columns(&mut self, policy: &Policy, dialect: Dialect, row: &[u8]) -> bool {
         let split = csv::split(dialect, row, &mut self.fields).is_ok();
         let names = policy.fields.iter().map(|field| field.name.as_bytes());
         split
@@ -132,23 +173,62 @@ impl Cursor {
                 .all(|(field, name)| csv::value(dialect, row, *field, &mut self.scratch) == name)
     }
 
-    fn next_object(&mut self, buffer: &[u8], end: End) -> Piece {
+    fn next_object(&mut self, policy: &Policy, buffer: &[u8], end: End) -> Piece {
         match self.documents.step(buffer, self.at, end) {
             json::Step::Record { record, next } => {
                 self.at = next;
                 Piece::Record(record)
             }
             json::Step::Incomplete => Piece::Incomplete,
-            json::Step::Malformed { .. } => self.rest(buffer, Reason::Format),
+            json::Step::Malformed { .. } => self.skip(&policy.format, buffer, end, Reason::Format),
             json::Step::Done => Piece::Done,
         }
     }
 
-    fn rest(&mut self, buffer: &[u8], reason: Reason) -> Piece {
-        self.lost = Some(reason);
-        let start = std::mem::replace(&mut self.at, buffer.len());
-        Piece::Rejected(start..buffer.len(), reason)
+    /// Rejects what comes before the next place at which a record can begin; without one, all there is.
+    fn skip(&mut self, format: &Format, buffer: &[u8], end: End, reason: Reason) -> Piece {
+        let start = self.at;
+        let found = match format {
+            Format::Csv { .. } => csv::next_line(buffer, start, end),
+            Format::Json { .. } => next_object_line(buffer, start),
+        };
+        if let Some((stop, next)) = found {
+            (self.at, self.lost) = (next, None);
+            self.documents.resume();
+            return Piece::Rejected(start..stop, reason);
+        }
+        if buffer[start..].trim_ascii().is_empty() {
+            return match end {
+                End::More => Piece::Incomplete,
+                End::Final => Piece::Done,
+            };
+        }
+        // A line break at the end may be the first half of what is looked for.
+        let held = usize::from(end == End::More && matches!(buffer.last(), Some(b'\r' | b'\n')));
+        let stop = buffer.len() - held;
+        (self.at, self.lost) = (stop, Some(reason));
+        Piece::Rejected(start..stop, reason)
     }
+}
+
+/// The next line that begins with `{`: where what stands before it ends, and where it begins. An object within
+/// another one is indented, where it has a line of its own.
+fn next_object_line(buffer: &[u8], from: usize) -> Option<(usize, usize)> {
+    let at = from + memmem::find(&buffer[from..], b"\n{")?;
+    Some((at, at + 1))
+}
+
+/// Whether the field at `at` holds the end of its row, whole rows, and the beginning of the last one's: together
+/// as many delimiters as make the row seem complete.
+fn swallows_rows(field: &[u8], at: usize, columns: usize, delimiter: u8) -> bool {
+    let mut lines = field.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let delimiters = |line: &[u8]| memchr_iter(delimiter, line).count();
+    let (Some(first), Some(last)) = (lines.next(), lines.next_back()) else {
+        return false;
+    };
+    delimiters(first) + 1 + at == columns
+        && delimiters(last) == at
+        && lines.all(|line| line.is_empty() || delimiters(line) + 1 == columns)
 }
 
 #[cfg(test)]

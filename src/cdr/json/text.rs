@@ -238,6 +238,12 @@ pub(super) fn number_end(buf: &[u8], mut at: usize) -> Result<usize, usize> {
     Ok(at)
 }
 
+/// Whether a bracket may open behind these bytes. It shows where a record's own end is missing: without a look,
+/// each of many such records would be searched to the end of the input.
+fn may_open(before: &[u8]) -> bool {
+    matches!(before.trim_ascii_end().last(), Some(b':' | b',' | b'['))
+}
+
 /// The length of the object that `buf` begins with, by its brackets and strings alone;
 /// `None` when the buffer ends first.
 ///
@@ -258,7 +264,7 @@ pub(super) fn object_end(buf: &[u8]) -> Result<Option<usize>, usize> {
                 Err(fault) => return Err(fault),
             },
             b'{' | b'[' => {
-                if depth == super::MAX_DEPTH {
+                if depth == super::MAX_DEPTH || depth > 0 && !may_open(&buf[..at]) {
                     return Err(at);
                 }
                 arrays = arrays << 1 | u64::from(byte == b'[');

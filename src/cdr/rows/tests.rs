@@ -75,7 +75,19 @@ fn rows_headers_and_comments() {
         ("", b"", &[]),
         ("", b"\n\r\n", &[]),
         ("", b"1,\"a\nb\"\n2,y\n", &["1,\"a\nb\"", "2,y"]),
-        ("", b"1,x\n2,\"open\n3,z\n", &["1,x", "!format 2,\"open\n3,z\n"]),
+        // An open quote costs its line, not what follows.
+        ("", b"1,x\n2,\"open\n3,z\n", &["1,x", "!format 2,\"open", "3,z"]),
+        ("", b"1,x\n2,\"open", &["1,x", "!format 2,\"open"]),
+        // A stray quote swallowed rows, and another one closed it: calls in a field, in clear.
+        ("", b"1,\"x\n2,y\n3,z\"\n", &["!format 1,\"x", "2,y", "3,z\""]),
+        ("", b"1,\"x\n2,y\"\n", &["!format 1,\"x", "2,y\""]),
+        ("", b"1,\"x\r\n2,y\"\n", &["!format 1,\"x", "2,y\""]),
+        ("", b"\"1\n2\",y\n", &["\"1\n2\",y"]),
+        (
+            "",
+            b"1,\"x\n2\",y,z\n3,w\n",
+            &["!columns 1,\"x", "2\",y,z", "3,w"],
+        ),
         ("", b"\xef\xbb\xbf1,x\n", &["1,x"]),
         ("", b"1,x\n\xef\xbb\xbf2,y\n", &["1,x", "\u{feff}2,y"]),
         ("", b"# no comment\n", &["# no comment"]),
@@ -92,9 +104,21 @@ fn rows_headers_and_comments() {
             b"\xef\xbb\xbf\"a\",b\r\n1,x\n",
             &["(header)", "1,x"],
         ),
-        ("header = \"check\"", b"b,a\n1,x\n", &["!columns b,a\n1,x\n"]),
-        ("header = \"check\"", b"a,b,c\n1,x\n", &["!columns a,b,c\n1,x\n"]),
-        ("header = \"check\"", b"1,x\n2,y\n", &["!columns 1,x\n2,y\n"]),
+        (
+            "header = \"check\"",
+            b"b,a\n1,x\n",
+            &["!columns b,a", "!columns 1,x"],
+        ),
+        (
+            "header = \"check\"",
+            b"a,b,c\n1,x\n",
+            &["!columns a,b,c", "!columns 1,x"],
+        ),
+        (
+            "header = \"check\"",
+            b"1,x\n2,y\n",
+            &["!columns 1,x", "!columns 2,y"],
+        ),
         (
             "header = \"check\"\ncomment = \"#\"",
             b"# made by a switch\na,b\n1,x\na,b\n",
@@ -142,24 +166,87 @@ fn chunks_of_any_size_give_the_same_rows() {
     }
 }
 
+/// What was rejected, put together, and the records.
+fn rejected_and_records(words: &[String]) -> (String, Vec<&str>) {
+    let (rejected, records): (Vec<&str>, Vec<&str>) = words
+        .iter()
+        .map(String::as_str)
+        .partition(|word| word.starts_with('!'));
+    let rejected = rejected
+        .iter()
+        .map(|word| word.split_once(' ').unwrap().1)
+        .collect();
+    (rejected, records)
+}
+
 #[test]
-fn nothing_behind_a_malformed_place_becomes_a_record() {
-    // Cut anywhere, the elements of the array would be objects of their own.
-    let text = b"{\"a\":1}\n[{\"a\":2}, {\"a\":3}]\n{\"a\":4}\n";
-    for size in 1..=text.len() {
-        let words = cut_in_chunks(&json(), text, size);
-        assert_eq!(words[0], "{\"a\":1}", "{size}");
-        let rejected: String = words[1..]
-            .iter()
-            .map(|word| {
-                word.strip_prefix("!format ")
-                    .unwrap_or_else(|| panic!("{size}: {word}"))
-            })
-            .collect();
+fn one_fault_in_json_lines_costs_its_own_line() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            "{\"a\":1}\n{\"a\":2\n{\"a\":3}\n",
+            "{\"a\":2",
+            &["{\"a\":1}", "{\"a\":3}"],
+        ),
+        (
+            "{\"a\":\"1}\n{\"a\":2}\n{\"a\":3}",
+            "{\"a\":\"1}",
+            &["{\"a\":2}", "{\"a\":3}"],
+        ),
+        ("{\"a\":1}\nx\n\n{\"a\":2}", "x\n", &["{\"a\":1}", "{\"a\":2}"]),
+        ("{\"a\":1}\n}\r\n{\"a\":2}\n", "}\r", &["{\"a\":1}", "{\"a\":2}"]),
+        (
+            "[\n{\"a\":1},\n{\"a\":},,\n{\"a\":3},\n{\"a\":4}\n]\n",
+            ",,",
+            &["{\"a\":1}", "{\"a\":}", "{\"a\":3}", "{\"a\":4}"],
+        ),
+        // Elements of an array on one line would be objects of their own: none of them is taken.
+        (
+            "{\"a\":1}\n[{\"a\":2}, {\"a\":3}]\n{\"a\":4}\n",
+            "[{\"a\":2}, {\"a\":3}]",
+            &["{\"a\":1}", "{\"a\":4}"],
+        ),
+        // An object within a broken one is indented.
+        (
+            "{\"a\":1 2,\n \"b\":[\n {\"a\":3}\n}\n{\"a\":4}\n",
+            "{\"a\":1 2,\n \"b\":[\n {\"a\":3}\n}",
+            &["{\"a\":4}"],
+        ),
+    ];
+    for (text, lost, kept) in cases {
+        let whole = cut(&json(), text.as_bytes());
+        let (rejected, records) = rejected_and_records(&whole);
         assert_eq!(
-            rejected.trim_start(),
-            "[{\"a\":2}, {\"a\":3}]\n{\"a\":4}\n",
-            "{size}"
+            (rejected.trim(), records.as_slice()),
+            (lost.trim(), *kept),
+            "{text}"
         );
+        for size in 1..=text.len() {
+            let words = cut_in_chunks(&json(), text.as_bytes(), size);
+            let (rejected, records) = rejected_and_records(&words);
+            assert_eq!(rejected.trim(), lost.trim(), "{text} {size}: {words:?}");
+            assert_eq!(records, *kept, "{text} {size}");
+        }
     }
+}
+
+#[test]
+fn what_stands_open_is_given_up_where_no_record_is_so_large() {
+    let small = "max_record = \"1KiB\"";
+    let mut text = b"1,x\n2,\"open\n".to_vec();
+    for row in 3..400_000 {
+        text.extend_from_slice(format!("{row},z\n").as_bytes());
+    }
+    let words = cut_in_chunks(&csv(small), &text, 1 << 16);
+    assert_eq!(words[..3], ["1,x", "!format 2,\"open", "3,z"]);
+    assert_eq!(words.len(), 399_999);
+
+    let mut text = b"1,x\n2,".to_vec();
+    text.resize(3 << 20, b'z');
+    text.extend_from_slice(b"\n3,z\n");
+    let words = cut_in_chunks(&csv(small), &text, 1 << 16);
+    let (first, rest) = (&words[0], &words[1..]);
+    assert_eq!((first.as_str(), rest.last().unwrap().as_str()), ("1,x", "3,z"));
+    let large = &rest[..rest.len() - 1];
+    assert!(large.iter().all(|word| word.starts_with("!too-large ")));
+    assert!(large.len() < 40, "{}", large.len());
 }
