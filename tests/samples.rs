@@ -507,7 +507,7 @@ core-uuid = "keep"
 "variables.sip_network_ip" = { action = "pseudonymise", kind = "ip" }
 "variables.start_uepoch" = "keep"
 "variables.billsec" = "keep"
-"callflow[].times" = "keep"
+"callflow[].times.created_time" = "keep"
 "callflow[].caller_profile.destination_number" = { action = "pseudonymise", kind = "phone" }
 "callflow[].caller_profile.originatee.profiles[].destination_number" = { action = "pseudonymise", kind = "phone" }
 "#,

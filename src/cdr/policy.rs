@@ -78,6 +78,8 @@ pub enum Format {
 pub struct Field {
     /// Column name or JSON path, as in the policy.
     pub name: String,
+    /// The same without the quotes of a JSON path: what appended names begin with.
+    pub plain: String,
     /// What happens to it.
     pub action: Action,
     /// Whether it lies inside another JSON value: derived values then stand beside it.
@@ -231,7 +233,7 @@ impl Policy {
             Action::Pseudonymise(how) => how
                 .derive
                 .iter()
-                .map(|derived| format!("{}_{}", field.name, derived.as_str()))
+                .map(|derived| format!("{}_{}", field.plain, derived.as_str()))
                 .collect(),
             _ => Vec::new(),
         });

@@ -143,7 +143,10 @@ pub fn static_member(kafka: &Kafka, name: &str, timeout: Duration) -> Result<Opt
         id.strip_prefix(name)
             .is_some_and(|rest| rest.len() == 37 && rest.starts_with('-'))
     };
-    let mut members = answer.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
+    let mut members = answer
+        .groups()
+        .iter()
+        .flat_map(rdkafka::groups::GroupInfo::members);
     Ok(members
         .find(|member| bears(member.id()))
         .map(|member| member.id().to_owned()))

@@ -146,6 +146,26 @@ impl Paths {
             .or_else(|| children.find_map(|child| self.first_below(child as usize)))
     }
 
+    /// A path with its names unquoted, however they were written; as it is, if it is no path.
+    pub fn plain(text: &str) -> String {
+        let Ok(segments) = segments(text) else {
+            return text.to_owned();
+        };
+        let mut plain = String::new();
+        for segment in &segments {
+            match segment {
+                Segment::Each => plain.push_str("[]"),
+                Segment::Name(name) => {
+                    if !plain.is_empty() {
+                        plain.push('.');
+                    }
+                    plain.push_str(&String::from_utf8_lossy(name));
+                }
+            }
+        }
+        plain
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.nodes[0]
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::cdr::identifier::Kind;
+use crate::cdr::json::Paths;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
@@ -50,8 +51,13 @@ impl Checker<'_> {
             let (name, field) = &typed[at];
             if let Some(action) = self.action(name.get_ref(), field, &names, &mut kinds, &input) {
                 let name = name.get_ref().clone();
-                let nested = *input.format.get_ref() == FormatSettings::Json && nested(&name);
-                checked.push(Field { name, action, nested });
+                let json = *input.format.get_ref() == FormatSettings::Json;
+                checked.push(Field {
+                    plain: if json { Paths::plain(&name) } else { name.clone() },
+                    nested: json && nested(&name),
+                    name,
+                    action,
+                });
             }
         }
         self.served_parties(&typed, &order, &checked);
@@ -217,7 +223,7 @@ impl Checker<'_> {
         let appended = policy.appended();
         for (at, name) in appended.iter().enumerate() {
             let taken =
-                policy.fields.iter().any(|field| field.name == *name) || appended[..at].contains(name);
+                policy.fields.iter().any(|field| field.plain == *name) || appended[..at].contains(name);
             if taken {
                 let span = output.record_id.as_ref().map_or(0..0, Spanned::span);
                 self.fault(span, format!("the appended name \"{name}\" is also a field: rename it ([output] record_id = \"..\") or the derived field's source"));

@@ -44,6 +44,12 @@ impl Checker<'_> {
                         "[input] delimiter, quote and comment must differ",
                     );
                 }
+                if quote.is_none() && stands_in_outputs(delimiter) {
+                    self.fault(
+                        input.format.span(),
+                        "[input] quote = \"\" with this delimiter leaves no spelling for tokens, labels or record ids: choose another delimiter or a quote",
+                    );
+                }
                 let header = input
                     .header
                     .as_ref()
@@ -157,6 +163,11 @@ impl Checker<'_> {
             DEFAULT
         })
     }
+}
+
+/// Whether the delimiter is a byte that this program writes into fields itself.
+fn stands_in_outputs(delimiter: u8) -> bool {
+    delimiter.is_ascii_alphanumeric() || b"-._/".contains(&delimiter)
 }
 
 fn parse_size(text: &str) -> Option<usize> {

@@ -88,15 +88,14 @@ impl JsonScratch {
         let member = self.members[at];
         let policy = step.policy;
         let Some(field) = index(&member) else {
-            if unlisted == Unlisted::Restrict {
-                let path = json::path_of(step.record, &member);
-                Self::restrict(step, &path, &member).map_err(|reason| Refusal { reason, field: None })?;
-            }
-            self.edits.push(Edit::Remove(member));
-            return Ok(());
+            return self.unlisted(step, unlisted, &member, None);
         };
         let refused = |reason| Refusal::at(reason, field);
         match &policy.fields[field].action {
+            // What is in an object or a list has names and values that nobody decided to keep.
+            Action::Keep if holds_members(&step.record[member.value()]) => {
+                return self.unlisted(step, unlisted, &member, Some(field));
+            }
             Action::Keep => {}
             Action::Restrict | Action::Drop => self.edits.push(Edit::Remove(member)),
             Action::Coarsen { how, .. } => {
@@ -118,6 +117,27 @@ impl JsonScratch {
         Self::escrow(step, field, &member).map_err(refused)
     }
 
+    /// A member that no path names.
+    fn unlisted(
+        &mut self,
+        step: &mut Step<'_>,
+        unlisted: Unlisted,
+        member: &Member,
+        field: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let refused = |reason| Refusal { reason, field };
+        match unlisted {
+            Unlisted::Reject => return Err(refused(Reason::UnknownField)),
+            Unlisted::Restrict => {
+                let path = json::path_of(step.record, member);
+                Self::restrict(step, &path, member).map_err(refused)?;
+            }
+            Unlisted::Drop => {}
+        }
+        self.edits.push(Edit::Remove(*member));
+        Ok(())
+    }
+
     fn pseudonym(
         &mut self,
         step: &mut Step<'_>,
@@ -127,6 +147,7 @@ impl JsonScratch {
     ) -> Result<(), Reason> {
         let (member, identity) = (self.members[at], self.identities[at]);
         if matches!(identity, Identity::Empty) {
+            self.blank(step, member);
             return Ok(());
         }
         let served = match how.scope {
@@ -147,6 +168,17 @@ impl JsonScratch {
         }
         self.edits.push(Edit::Replace(member, text));
         Ok(())
+    }
+
+    /// Nothing in, nothing out: but for `null` and blanks, whatever spelt it goes.
+    fn blank(&mut self, step: &Step<'_>, member: Member) {
+        if let Scalar::Text(text) = json::scalar(&step.record[member.value()], &mut self.text)
+            && !text.trim_ascii().is_empty()
+        {
+            self.written.clear();
+            let empty = self.keep_written(Quotes::Yes);
+            self.edits.push(Edit::Replace(member, empty));
+        }
     }
 
     /// Derived values of a nested member stand right behind it, in its own object.
@@ -176,7 +208,7 @@ impl JsonScratch {
             }
             let identity = self.identity_of(at);
             for derived in &how.derive {
-                let name = self.keep(&[field.name.as_bytes(), b"_", derived.as_str().as_bytes()]);
+                let name = self.keep(&[field.plain.as_bytes(), b"_", derived.as_str().as_bytes()]);
                 self.written.clear();
                 step.pseudonyms.derive(identity, *derived, &mut self.written);
                 let value = self.keep_written(Quotes::Yes);
@@ -240,6 +272,14 @@ impl JsonScratch {
 enum Quotes {
     Yes,
     No,
+}
+
+/// Whether a value is an object or a list with something in it.
+fn holds_members(value: &[u8]) -> bool {
+    match value {
+        [b'{' | b'[', inner @ .., _] => !inner.trim_ascii().is_empty(),
+        _ => false,
+    }
 }
 
 fn index(member: &Member) -> Option<usize> {

@@ -187,7 +187,7 @@ fn json_members_by_action() {
             "[input]\nformat = \"json\"\nunlisted = \"{unlisted}\"\ntime = {{ field = \"t\", format = \"unix\" }}\n\
              [numbers]\ncountry = \"GB\"\n[output]\nrecord_id = false\n[fields]\nt = \"keep\"\na = {PHONE}\nb = {PAIR}\n\
              \"l[].n\" = {{ action = \"pseudonymise\", kind = \"phone\", derive = [\"country\"] }}\n\
-             x = \"drop\"\ns = {{ action = \"coarsen\", step = 60 }}\n"
+             x = \"drop\"\nk = \"keep\"\ns = {{ action = \"coarsen\", step = 60 }}\n"
         )
     };
     let cases = [
@@ -215,6 +215,22 @@ fn json_members_by_action() {
         ("reject", r#"{"t":T,"s":[1]}"#, "number s"),
         ("reject", r#"{"t":T,"a":["07700900123"]}"#, "number a"),
         ("reject", r#"{"t":T,"z":1}"#, "unknown-field "),
+        // What is in a kept object has no action of its own.
+        (
+            "reject",
+            r#"{"t":T,"k":{"caller":"+447700900123"}}"#,
+            "unknown-field k",
+        ),
+        ("reject", r#"{"t":T,"k":["07700900123"]}"#, "unknown-field k"),
+        ("reject", r#"{"t":T,"k":[ ]}"#, r#"{"t":T,"k":[ ]}"#),
+        ("drop", r#"{"t":T,"k":["07700900123"]}"#, r#"{"t":T}"#),
+        ("restrict", r#"{"k":{"a":"07700900123"},"t":T}"#, r#"{"t":T}"#),
+        ("reject", r#"{"t":T,"k":"x"}"#, r#"{"t":T,"k":"x"}"#),
+        // Read as nothing, these once stayed as they were.
+        ("reject", r#"{"t":T,"a":"<> +447700900123"}"#, "number a"),
+        ("reject", r#"{"t":T,"a":"\"\" <>;tag=07700900123"}"#, "number a"),
+        ("reject", r#"{"t":T,"a":"\"\" <>"}"#, r#"{"t":T,"a":""}"#),
+        ("reject", r#"{"t":T,"a":" "}"#, r#"{"t":T,"a":" "}"#),
         ("reject", r#"{"t":T,"l":[{"m":1}]}"#, "unknown-field "),
         ("drop", r#"{"z":1,"t":T,"l":[{"m":1}]}"#, r#"{"t":T,"l":[{}]}"#),
         ("restrict", r#"{"z":1,"t":T}"#, r#"{"t":T}"#),
