@@ -4,6 +4,7 @@
 //! public bytes. It knows no Kafka and no files: outputs go to a callback.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,7 +277,9 @@ impl Engine {
             record_id: &work.record_id,
             timestamp: payload.timestamp,
         };
-        let epoch = match self.transformer.record(record, origin, &mut work.outputs) {
+        let transformer = &mut self.transformer;
+        let outcome = without_panic(|| transformer.record(record, origin, &mut work.outputs));
+        let epoch = match outcome {
             Ok(epoch) => *self.transformer.keyring().epoch(epoch).id(),
             Err(refusal) => return self.reject(record, &(0..record.len()), refusal, now, output),
         };
@@ -324,6 +327,12 @@ impl Engine {
         })
         .map_err(Stop::Output)
     }
+}
+
+/// A transform that panics is a bug of ours, and read again the record would meet it again: it is refused, and the
+/// daemon goes on. Every buffer is emptied before the next record, so nothing of this one is left.
+fn without_panic<T>(transform: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(transform)).unwrap_or_else(|_| Err(Reason::Poison.into()))
 }
 
 /// One length byte, the reason, the raw bytes: so the reason is authentic too.

@@ -32,7 +32,7 @@ pub enum Reason {
     Number,
     /// Larger than `[input] max_record`.
     TooLarge,
-    /// The broker refused what this record became, again and again.
+    /// The broker refused what this record became, again and again; or the transform failed on it, which is a bug.
     Poison,
 }
 

@@ -197,3 +197,10 @@ fn record_ids_are_topic_partition_offset() {
     write_record_id("cdr.raw", 3, 18_293, &mut id);
     assert_eq!(id, b"cdr.raw/3/18293");
 }
+
+#[test]
+fn a_panic_of_the_transform_refuses_its_record_alone() {
+    let outcome: Result<(), _> = without_panic(|| panic!("a bug"));
+    assert_eq!(outcome.unwrap_err().reason, Reason::Poison);
+    assert_eq!(without_panic(|| Ok(1)), Ok(1));
+}
