@@ -2,7 +2,8 @@
 //!
 //! Every TOML file goes through [`Source::parse`]; every later fault is raised with
 //! the byte span the value came from, so that a message always reads
-//! `file:line:column: what, what to do`.
+//! `file:line:column: what, what to do`. A fault never shows what stood there as a
+//! value: a password or key pasted into the wrong place would end up in logs.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,6 +19,7 @@ pub struct Fault {
     file: PathBuf,
     /// Line and column, both from 1; absent when the whole file is at fault.
     place: Option<(usize, usize)>,
+    behind: Option<usize>,
     message: String,
 }
 
@@ -27,7 +29,8 @@ impl Fault {
         Self {
             file: file.to_path_buf(),
             place: Some(line_column(text, span.start)),
-            message: message.into(),
+            behind: span.start.checked_sub(text.len() + 1),
+            message: without_secrets(&message.into()),
         }
     }
 
@@ -36,8 +39,14 @@ impl Fault {
         Self {
             file: file.to_path_buf(),
             place: None,
-            message: message.into(),
+            behind: None,
+            message: without_secrets(&message.into()),
         }
+    }
+
+    /// How far behind the text's end its span began, where it did: the value came from elsewhere.
+    pub fn behind(&self) -> Option<usize> {
+        self.behind
     }
 
     /// The message without its place.
@@ -89,16 +98,69 @@ impl Source {
     }
 }
 
-/// The TOML reader's message, with a cure where it has none.
+/// The TOML reader's message, without the value it met and with a cure where it has none.
 pub fn complete(message: &str) -> String {
-    let message = message.trim().replace('\n', " ");
+    let message = without_value(&message.trim().replace('\n', " "));
     if message.starts_with("missing field") {
         format!("{message}: the sample files in config/ show every key with what it means")
     } else if message == "duplicate key" {
         "duplicate key: it is written further up already, keep one of the two".to_owned()
+    } else if message == "invalid type: string, expected a TOML datetime" {
+        "a date and time stands without quotes: remove the quotes".to_owned()
     } else {
         message
     }
+}
+
+/// serde's messages quote the value they met: `invalid type: string "..", expected ..`,
+/// ``unknown variant `..`, expected ..``. Names of keys (`unknown field`) stay.
+fn without_value(message: &str) -> String {
+    for start in ["invalid type: ", "invalid value: "] {
+        let Some(rest) = message.strip_prefix(start) else {
+            continue;
+        };
+        let kind_ends = rest.find(['"', '`', ',']).unwrap_or(rest.len());
+        let kind = rest[..kind_ends].trim_end();
+        // The value may hold anything, this word too; what is expected never does.
+        let expected = rest.rfind(", expected ").map_or("", |at| &rest[at..]);
+        return format!("{start}{kind}{expected}");
+    }
+    if message.starts_with("unknown variant ") {
+        let expected = message.rfind("`, expected ").map_or("", |at| &message[at + 1..]);
+        return format!("unknown word{expected}");
+    }
+    message.to_owned()
+}
+
+/// As many hex digits on end are a key, not a name or a checksum that people read.
+const KEY_DIGITS: usize = 32;
+/// How an age identity begins.
+const IDENTITY: &str = "AGE-SECRET-KEY-";
+
+/// The text without what looks like key material: long runs of hex digits, age identities.
+///
+/// The last line of defence: who raises a fault shows no value in the first place.
+pub fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let hex = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let identity = rest
+            .get(..IDENTITY.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(IDENTITY));
+        let (taken, said) = if identity {
+            let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+            (rest.bytes().take_while(word).count(), "(a secret key, not shown)")
+        } else if hex >= KEY_DIGITS {
+            (hex, "(hex digits, not shown)")
+        } else {
+            let plain = hex.max(first.len_utf8());
+            (plain, &rest[..plain])
+        };
+        shown.push_str(said);
+        rest = &rest[taken..];
+    }
+    shown
 }
 
 fn line_column(text: &str, offset: usize) -> (usize, usize) {
@@ -171,6 +233,71 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), millis.map(Duration::from_millis), "{text}");
         }
+    }
+
+    #[test]
+    fn no_value_of_a_file_stands_in_a_message() {
+        for (said, shown) in [
+            (
+                r#"invalid type: string "a \"b, expected c", expected a sequence"#,
+                "invalid type: string, expected a sequence",
+            ),
+            (
+                "invalid type: integer `4711`, expected a string",
+                "invalid type: integer, expected a string",
+            ),
+            (
+                "invalid type: sequence, expected a string",
+                "invalid type: sequence, expected a string",
+            ),
+            (
+                r#"invalid value: string "5", expected a duration"#,
+                "invalid value: string, expected a duration",
+            ),
+            (
+                "unknown variant `x`, expected y`, expected one of `a`, `b`",
+                "unknown word, expected one of `a`, `b`",
+            ),
+            (
+                "unknown field `nme`, expected `name`",
+                "unknown field `nme`, expected `name`",
+            ),
+            (
+                r#"invalid type: string "2026-11-01T00:00:00Z", expected a TOML datetime"#,
+                "a date and time stands without quotes: remove the quotes",
+            ),
+        ] {
+            assert_eq!(complete(said), shown);
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_key_is_cut() {
+        let hex = "6d1f0be2a4937c58d2e90f4b7a61c38e";
+        for (text, shown) in [
+            (
+                format!("file {hex} cannot"),
+                "file (hex digits, not shown) cannot",
+            ),
+            (
+                format!("{}{hex}.key", hex.to_uppercase()),
+                "(hex digits, not shown).key",
+            ),
+            (
+                "`age-secret-key-1QQ` é".to_owned(),
+                "`(a secret key, not shown)` é",
+            ),
+            (
+                "kcv is e5c5b4f0, é 2026-11".to_owned(),
+                "kcv is e5c5b4f0, é 2026-11",
+            ),
+            (hex[1..].to_owned(), &hex[1..]),
+            (String::new(), ""),
+        ] {
+            assert_eq!(without_secrets(&text), shown);
+        }
+        let fault = Fault::whole(Path::new("a.toml"), format!("no {hex}"));
+        assert_eq!(fault.to_string(), "a.toml: no (hex digits, not shown)");
     }
 
     #[test]

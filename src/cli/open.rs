@@ -127,7 +127,7 @@ fn connection(args: &Args) -> Result<Kafka, String> {
         |kafka, property| {
             let (name, value) = property
                 .split_once('=')
-                .ok_or_else(|| format!("--property {property}: write NAME=VALUE"))?;
+                .ok_or("--property: write NAME=VALUE, or NAME=@FILE for a secret")?;
             let value = match value.strip_prefix('@') {
                 Some(file) => fs::read_to_string(file)
                     .map_err(|error| format!("--property {name}: {file}: {error}"))?

@@ -107,7 +107,7 @@ fn a_fault_from_the_environment_names_the_variable() {
         (
             "CDRVEIL_LOG__LEVEL",
             "loud",
-            "environment: CDRVEIL_LOG__LEVEL: unknown variant `loud`",
+            "environment: CDRVEIL_LOG__LEVEL: unknown word, expected one of `error`",
         ),
         (
             "CDRVEIL_KAFKA__START_TIMEOUT",
@@ -118,6 +118,40 @@ fn a_fault_from_the_environment_names_the_variable() {
         let faults = load(&folder, &[("CDRVEIL_DOMAIN", "billing"), (name, value)]).unwrap_err();
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].starts_with(expected), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    const SECRET: &str = "AGE-SECRET-KEY-1MADEUPMADEUP";
+    let folder = folder();
+    let text = fs::read_to_string(folder.path().join("cdrveil.toml")).unwrap();
+    let list = text.lines().find(|line| line.starts_with("recipients")).unwrap();
+    edit(
+        &folder,
+        "cdrveil.toml",
+        list,
+        &format!("recipients = \"{SECRET}\""),
+    );
+    let file = load(&folder, &[]).unwrap_err();
+    assert!(
+        file[0].ends_with("invalid type: string, expected a sequence"),
+        "{file:?}"
+    );
+    let folder = self::folder();
+    for (name, value) in [
+        ("CDRVEIL_SEAL__RECIPIENTS", SECRET),
+        ("CDRVEIL_KAFKA__PROPERTIES", SECRET),
+        ("CDRVEIL_LOG__LEVEL", SECRET),
+        ("CDRVEIL_TOPICS__PUBLIC", SECRET),
+        ("CDRVEIL_KAFKA__PROPERTIES", "{ \"sasl.pasword\" = \"MADEUP\" }"),
+    ] {
+        let faults = load(&folder, &[(name, value)])
+            .map(|_| ())
+            .err()
+            .unwrap_or_default();
+        let said = faults.join("\n") + &file.join("");
+        assert!(!said.contains("MADEUP"), "{name}: {said}");
     }
 }
 

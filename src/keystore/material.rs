@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,14 +14,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 use zeroize::Zeroize;
 
 use crate::pseudonym::mac::{EpochKey, MIN_KEY_BYTES};
 use crate::secret::Secret;
-use crate::settings::Fault;
+use crate::settings::{Fault, without_secrets};
 
 /// How long an `exec` command may take.
 const EXEC_LIMIT: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for MaterialVisitor {
         let material = match map.next_key::<String>()?.as_deref() {
             Some("file") => Material::File(map.next_value()?),
             Some("credential") => Material::Credential(map.next_value()?),
-            Some("exec") => Material::Exec(map.next_value()?),
+            Some("exec") => Material::Exec(map.next_value::<Words>()?.0),
             _ => return Err(wrong()),
         };
         match map.next_key::<String>()? {
@@ -82,14 +82,41 @@ impl<'de> Visitor<'de> for MaterialVisitor {
     }
 }
 
-/// How it is called in messages and lists; an `exec`'s arguments may hold secrets and are not shown.
+/// A command and its arguments, by hand: a whole command in one string may hold a key.
+struct Words(Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("exec as a list, one word each: exec = [\"vault\", \"read\", \"...\"]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = list.next_element()? {
+                    words.push(word);
+                }
+                Ok(Words(words))
+            }
+        }
+        deserializer.deserialize_any(List)
+    }
+}
+
+/// How it is called in messages and lists; an `exec`'s arguments may hold secrets and are
+/// not shown, nor is a key that was written where its file's name belongs.
 impl fmt::Display for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Credential(name) => write!(f, "credential {name}"),
-            Self::Exec(words) => write!(f, "exec {}", words.first().map_or("", String::as_str)),
-        }
+        let (source, name) = match self {
+            Self::File(path) => ("file", path.display().to_string()),
+            Self::Credential(name) => ("credential", name.clone()),
+            Self::Exec(words) => ("exec", words.first().cloned().unwrap_or_default()),
+        };
+        write!(f, "{source} {}", without_secrets(&name))
     }
 }
 
@@ -147,6 +174,8 @@ fn read_file(path: &Path) -> Result<Secret<Vec<u8>>, String> {
     let file = opened.map_err(|error| {
         if error.raw_os_error() == Some(libc::ELOOP) {
             "is a symlink, which can be pointed elsewhere: name the file itself (in a Kubernetes secret mounted as a folder that is \"..data/NAME\"; only the last part must not be a symlink)".to_owned()
+        } else if error.kind() == ErrorKind::NotFound {
+            format!("cannot be read: {error}: put the key there, or make one with `cdrveil keys new`")
         } else {
             format!("cannot be read: {error}")
         }
@@ -271,7 +300,7 @@ fn first_lines(stderr: &Secret<Vec<u8>>) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!(": {}", lines.join(" / "))
+    format!(": {}", without_secrets(&lines.join(" / ")))
 }
 
 /// What is wrong with material, said after its name.

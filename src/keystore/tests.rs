@@ -242,7 +242,7 @@ fn bad_material_is_refused_with_its_place_and_what_to_do() {
         ),
         (
             r#"{ file = "none.key" }"#,
-            "5:12: key \"2026-11\": file none.key cannot be read: No such file",
+            "5:12: key \"2026-11\": file none.key cannot be read: No such file or directory (os error 2): put the key there, or make one with `cdrveil keys new`",
         ),
         (r#"{ file = "other.key" }"#, "6:7: \"2026-11\": kcv is "),
         (
@@ -310,6 +310,62 @@ fn bad_material_is_refused_with_its_place_and_what_to_do() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_never_shown() {
+    let folder = Folder::new();
+    folder.key("good.key", ONE);
+    let good = one_key(r#"{ file = "good.key" }"#);
+    let kcv_line = format!("kcv = \"{}\"", kcv(ONE));
+    for (old, new, said) in [
+        (
+            "{ file = \"good.key\" }",
+            format!("{{ exec = \"echo {TWO}\" }}"),
+            "5:21: invalid type: string, expected exec as a list, one word each",
+        ),
+        (
+            "{ file = \"good.key\" }",
+            format!("{{ exec = [\"{TWO}\"] }}"),
+            "5:12: key \"2026-11\": exec (hex digits, not shown) cannot be started",
+        ),
+        (
+            "{ file = \"good.key\" }",
+            format!("{{ file = \"{TWO}\" }}"),
+            "5:12: key \"2026-11\": file (hex digits, not shown) cannot be read",
+        ),
+        (
+            "{ file = \"good.key\" }",
+            format!("{{ credential = \"{TWO}\" }}"),
+            "5:12: key \"2026-11\": credential (hex digits, not shown) cannot be read",
+        ),
+        (
+            "{ file = \"good.key\" }",
+            format!("{{ exec = [\"sh\", \"-c\", \"echo bad key {TWO} >&2; exit 1\"] }}"),
+            "5:12: key \"2026-11\": exec sh failed (exit status: 1): bad key (hex digits, not shown)",
+        ),
+        (
+            kcv_line.as_str(),
+            format!("status = \"{TWO}\""),
+            "6:10: unknown word, expected one of `enabled`",
+        ),
+        (
+            kcv_line.as_str(),
+            format!("{TWO} = \"enabled\""),
+            "6:1: unknown field `(hex digits, not shown)`",
+        ),
+        (kcv_line.as_str(), format!("kcv = \"{TWO}\""), "6:7: kcv of"),
+        ("\"2026-11\"", format!("\"{TWO}\""), "3:6: an id is"),
+        (
+            "version = 1",
+            format!("version = \"{TWO}\""),
+            "1:11: invalid type: string, expected",
+        ),
+    ] {
+        let found = folder.refusals(&good.replacen(old, &new, 1)).join("\n");
+        assert!(found.contains(&format!("keyring.toml:{said}")), "{new}: {found}");
+        assert!(!found.to_lowercase().contains(&TWO[..12]), "{found}");
+    }
+}
+
+#[test]
 fn a_bad_entry_is_refused_with_its_place_and_what_to_do() {
     let folder = Folder::new();
     folder.key("good.key", ONE);
@@ -321,11 +377,11 @@ fn a_bad_entry_is_refused_with_its_place_and_what_to_do() {
         ("\"2026-11\"", "\"Nov_2026\"", "3:6: an id is 1 to 16 lower-case letters, digits and hyphens".to_owned()),
         ("T00:00:00Z", "T00:00:00", "4:15: activate_at has no offset, so it names no moment: write it as 2026-11-01T00:00:00Z".to_owned()),
         ("T00:00:00Z", "", "4:15: activate_at needs a date and a time".to_owned()),
-        ("2026-11-01T00:00:00Z", "\"2026-11-01T00:00:00Z\"", "4:15: ".to_owned()),
+        ("2026-11-01T00:00:00Z", "\"2026-11-01T00:00:00Z\"", "4:15: a date and time stands without quotes: remove the quotes".to_owned()),
         (kcv_line.as_str(), "kcv = \"9fc0\"", "6:7: kcv of \"2026-11\": a key check value is 8 hex digits".to_owned()),
         (kcv_line.as_str(), "kcv = \"00000000\"", format!("6:7: \"2026-11\": kcv is {} but 00000000 is written here: these are the wrong bytes", kcv(ONE))),
         (kcv_line.as_str(), "", format!("3:6: key \"2026-11\" has no kcv: write kcv = \"{}\" once you are sure", kcv(ONE))),
-        (kcv_line.as_str(), "status = \"disabled\"", "6:10: unknown variant `disabled`, expected one of `enabled`, `compromised`, `destroyed`".to_owned()),
+        (kcv_line.as_str(), "status = \"disabled\"", "6:10: unknown word, expected one of `enabled`, `compromised`, `destroyed`".to_owned()),
         (kcv_line.as_str(), "status = \"destroyed\"", "5:12: key \"2026-11\": file good.key is named but the key is destroyed: delete the material, then this line".to_owned()),
         ("material = { file = \"good.key\" }", "", "3:6: \"2026-11\" has no material: name it, or set status = \"destroyed\"".to_owned()),
         ("id =", "name =", "3:1: unknown field `name`".to_owned()),

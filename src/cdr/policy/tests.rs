@@ -270,7 +270,7 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "format = \"csv\"",
                 "format = \"xml\"",
                 "\"xml\"",
-                "unknown variant `xml`",
+                "unknown word, expected `csv` or `json`",
             ),
             (
                 "format = \"csv\"",
@@ -329,7 +329,7 @@ fn what_is_wrong_with_a_json_policy_is_told_at_its_place() {
                 "format = \"json\"",
                 "format = \"json\"\nunlisted = \"keep\"",
                 "\"keep\"",
-                "unknown variant `keep`",
+                "unknown word, expected one of `reject`, `restrict`, `drop`",
             ),
             (
                 "field = \"start\"",
