@@ -19,6 +19,7 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::settings::Fault;
+use crate::telemetry::log;
 
 /// How the program ended (sysexits.h where it has a number).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,7 @@ enum Verb {
 
 /// The program: arguments to exit code.
 pub fn main() -> ExitCode {
+    log::guard_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

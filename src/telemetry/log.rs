@@ -4,6 +4,7 @@
 //! parse (a phone number library logs phone numbers), so their lines are off
 //! at every level; so is the formatted text of a panic.
 
+use std::any::Any;
 use std::io::{IsTerminal, stderr};
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
@@ -86,7 +87,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends events to stderr from now on, panics included. The first call counts; later ones do nothing.
+/// Sends events to stderr from now on. The first call counts; later ones do nothing.
 pub fn init(settings: LogSettings) {
     let terminal = stderr().is_terminal();
     let json = match settings.format {
@@ -107,9 +108,14 @@ pub fn init(settings: LogSettings) {
     };
     let subscriber = Registry::default().with(layer.with_filter(targets(settings.level)));
     // Not `try_init`: that would also let in what other crates send through `log`.
-    if tracing::subscriber::set_global_default(subscriber).is_ok() {
-        std::panic::set_hook(Box::new(report_panic));
-    }
+    // A second call changes nothing.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// From now on a panic shows its place and no text that may quote data: on the log, or on
+/// stderr where a verb has none.
+pub fn guard_panics() {
+    std::panic::set_hook(Box::new(report_panic));
 }
 
 fn targets(level: LogLevel) -> Targets {
@@ -119,21 +125,25 @@ fn targets(level: LogLevel) -> Targets {
         .with_target("librdkafka", level)
 }
 
-/// A formatted panic may quote the bytes it choked on: only fixed texts are shown.
+#[allow(clippy::print_stderr)] // the verbs without a log
 fn report_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic
-        .payload()
-        .downcast_ref::<&'static str>()
-        .copied()
-        .unwrap_or("(text withheld: it may quote data)");
+    let message = shown(panic.payload());
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
-    tracing::error!(
-        target: "cdrveil",
-        place,
-        thread = thread.name().unwrap_or("?"),
-        "panic: {message}"
-    );
+    let thread = thread.name().unwrap_or("?");
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(target: "cdrveil", place, thread, "panic: {message}");
+    } else {
+        eprintln!("cdrveil: panic at {place} (thread {thread}): {message}; this is a bug");
+    }
+}
+
+/// A formatted panic may quote the bytes it choked on: only fixed texts are shown.
+fn shown(payload: &dyn Any) -> &'static str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("(text withheld: it may quote data)")
 }
 
 #[cfg(test)]
@@ -158,6 +168,15 @@ mod tests {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert!("INFO".parse::<LogLevel>().is_err());
+    }
+
+    #[test]
+    fn a_panic_shows_fixed_texts_only() {
+        assert_eq!(shown(&"index out of bounds"), "index out of bounds");
+        assert_eq!(
+            shown(&"bad number +447700900001".to_owned()),
+            "(text withheld: it may quote data)"
+        );
     }
 
     #[derive(Clone, Default)]
