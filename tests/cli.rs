@@ -1,6 +1,9 @@
 //! The verbs as a user types them, without a broker: files in, messages and exit codes out.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+#[path = "cli/open.rs"]
+mod open;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

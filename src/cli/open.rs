@@ -3,7 +3,6 @@
 //! Results are JSON lines on stdout; what does not open is told on stderr by
 //! its place, and the exit code says that there was some.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -11,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::cdr::Reason;
 use crate::cli::{Exit, complain};
 use crate::kafka::reader::read_to_end;
 use crate::kafka::{ErrorClass, Kafka};
@@ -160,7 +162,7 @@ fn from_files(files: &[PathBuf], desk: &mut Desk<impl Write>) -> Result<(), Exit
 
 /// One line that `cdrveil apply` wrote.
 #[derive(Deserialize)]
-struct Line {
+struct SealedLine {
     topic: String,
     record_id: String,
     reason: Option<String>,
@@ -174,7 +176,7 @@ fn lines(file: &Path, input: impl BufRead, desk: &mut Desk<impl Write>) -> io::R
         if line.trim().is_empty() {
             continue;
         }
-        let Ok(line) = serde_json::from_str::<Line>(&line) else {
+        let Ok(line) = serde_json::from_str::<SealedLine>(&line) else {
             desk.failed(&place, "it is no line of `cdrveil apply`");
             continue;
         };
@@ -230,78 +232,125 @@ impl<W: Write> Desk<W> {
                 return Ok(());
             }
         };
-        let line = if rejected {
-            rejected_line(record_id, &opened)
+        let (line, layout) = if rejected {
+            (rejected_line(record_id, &opened), "a rejected record")
         } else {
-            restricted_line(record_id, &opened)
+            (restricted_line(record_id, &opened), "restricted fields")
         };
         if let Some(line) = line {
             serde_json::to_writer(&mut self.out, &line)?;
             self.out.write_all(b"\n")
         } else {
-            self.failed(place, "it opens, but its content has no known layout");
+            self.failed(
+                place,
+                &format!("it opens, but its content is no layout of {layout}"),
+            );
             Ok(())
         }
     }
 }
 
-/// `{"record_id":..,"epoch":..,"fields":{..}}`; a path that occurs more than once gives a list.
-pub(super) fn restricted_line(record_id: &[u8], opened: &Opened) -> Option<Map<String, Value>> {
-    let mut texts: BTreeMap<usize, (String, Vec<Value>)> = BTreeMap::new();
-    let mut binary = Map::new();
-    for (at, field) in fields::fields(&opened.plaintext).enumerate() {
+/// A record in clear, as the line that shows it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Line {
+    /// `{"record_id":..,"epoch":..,"fields":{..}}`
+    Restricted(Restricted),
+    /// `{"record_id":..,"reason":..,"raw":..}`
+    Rejected(Rejected),
+}
+
+/// The restricted fields of a record.
+#[derive(Serialize)]
+pub(super) struct Restricted {
+    record_id: String,
+    epoch: String,
+    #[serde(serialize_with = "as_object")]
+    pub(super) fields: Vec<(String, Vec<Shown>)>,
+    /// What is no UTF-8.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    fields_base64: Map<String, Value>,
+}
+
+/// A rejected record, with the sealed reason, not the header's.
+#[derive(Serialize)]
+pub(super) struct Rejected {
+    record_id: String,
+    pub(super) reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) raw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_base64: Option<String>,
+}
+
+/// One value of a field.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown {
+    /// From CSV.
+    Text(String),
+    /// From JSON, as it stood there: reading `0.10000000000000000001` as a number would change it.
+    Json(Box<RawValue>),
+}
+
+/// A path that occurs more than once gives a list.
+fn as_object<S: Serializer>(fields: &[(String, Vec<Shown>)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut object = serializer.serialize_map(Some(fields.len()))?;
+    for (name, values) in fields {
+        match values.as_slice() {
+            [value] => object.serialize_entry(name, value)?,
+            values => object.serialize_entry(name, values)?,
+        }
+    }
+    object.end()
+}
+
+/// The restricted fields in clear; `None` when the layout is none of ours.
+pub(super) fn restricted_line(record_id: &[u8], opened: &Opened) -> Option<Line> {
+    let mut line = Restricted {
+        record_id: String::from_utf8_lossy(record_id).into(),
+        epoch: opened.epoch.clone(),
+        fields: Vec::new(),
+        fields_base64: Map::new(),
+    };
+    for field in fields::fields(&opened.plaintext) {
         let field = field.ok()?;
         let value = match (field.kind, std::str::from_utf8(field.value)) {
-            (FieldKind::Csv, Ok(text)) => Value::from(text),
-            (FieldKind::Json, Ok(text)) => serde_json::from_str(text).ok()?,
+            (FieldKind::Csv, Ok(text)) => Shown::Text(text.to_owned()),
+            (FieldKind::Json, Ok(text)) => Shown::Json(json_text(text)?),
             (_, Err(_)) => {
-                binary.insert(field.name.to_owned(), BASE64.encode(field.value).into());
+                line.fields_base64
+                    .insert(field.name.to_owned(), BASE64.encode(field.value).into());
                 continue;
             }
         };
-        let known = texts
-            .iter()
-            .find(|(_, (name, _))| name == field.name)
-            .map(|(at, _)| *at);
-        texts
-            .entry(known.unwrap_or(at))
-            .or_insert_with(|| (field.name.to_owned(), Vec::new()))
-            .1
-            .push(value);
+        match line.fields.iter_mut().find(|(name, _)| name == field.name) {
+            Some((_, values)) => values.push(value),
+            None => line.fields.push((field.name.to_owned(), vec![value])),
+        }
     }
-    let fields: Map<String, Value> = texts
-        .into_values()
-        .map(|(name, mut values)| {
-            (
-                name,
-                if values.len() == 1 {
-                    values.remove(0)
-                } else {
-                    Value::from(values)
-                },
-            )
-        })
-        .collect();
-    let mut line = Map::new();
-    line.insert("record_id".into(), String::from_utf8_lossy(record_id).into());
-    line.insert("epoch".into(), opened.epoch.clone().into());
-    line.insert("fields".into(), fields.into());
-    if !binary.is_empty() {
-        line.insert("fields_base64".into(), binary.into());
-    }
-    Some(line)
+    Some(Line::Restricted(line))
 }
 
-/// `{"record_id":..,"reason":..,"raw":..}`: the sealed reason, not the header's.
-pub(super) fn rejected_line(record_id: &[u8], opened: &Opened) -> Option<Map<String, Value>> {
+/// The text of a JSON value on one line: breaks can only stand between its tokens.
+fn json_text(text: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()
+}
+
+/// The rejected record in clear; `None` when the layout, or the reason, is none of ours.
+pub(super) fn rejected_line(record_id: &[u8], opened: &Opened) -> Option<Line> {
     let (&length, rest) = opened.plaintext.split_first()?;
     let (reason, raw) = rest.split_at_checked(usize::from(length))?;
-    let mut line = Map::new();
-    line.insert("record_id".into(), String::from_utf8_lossy(record_id).into());
-    line.insert("reason".into(), std::str::from_utf8(reason).ok()?.into());
-    match std::str::from_utf8(raw) {
-        Ok(text) => line.insert("raw".into(), text.into()),
-        Err(_) => line.insert("raw_base64".into(), BASE64.encode(raw).into()),
-    };
-    Some(line)
+    // A restricted record under a reject's name has no reason of the closed list.
+    let reason = Reason::ALL
+        .into_iter()
+        .map(Reason::as_str)
+        .find(|known| known.as_bytes() == reason)?;
+    let text = std::str::from_utf8(raw).ok();
+    Some(Line::Rejected(Rejected {
+        record_id: String::from_utf8_lossy(record_id).into(),
+        reason,
+        raw: text.map(str::to_owned),
+        raw_base64: text.is_none().then(|| BASE64.encode(raw)),
+    }))
 }

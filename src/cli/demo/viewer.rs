@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
-
-use crate::cli::open::{rejected_line, restricted_line};
+use crate::cli::open::{Line, rejected_line, restricted_line};
 use crate::engine::write_record_id;
 use crate::kafka::{Batch, Kafka, KafkaError, Message, Source};
 use crate::seal::opener::Opener;
@@ -29,7 +27,7 @@ const SAMPLE: i64 = 41;
 struct Sides {
     raw: Option<String>,
     public: Option<String>,
-    opened: Option<Map<String, Value>>,
+    opened: Option<Line>,
 }
 
 /// Reads all four topics.
@@ -152,10 +150,7 @@ impl Viewer {
         self.turn += 1;
         let rejects = self.turn.is_multiple_of(3);
         let wanted = |sides: &Sides| {
-            let rejected = sides
-                .opened
-                .as_ref()
-                .is_some_and(|line| line.contains_key("reason"));
+            let rejected = matches!(sides.opened, Some(Line::Rejected(_)));
             if rejects {
                 rejected
             } else {
@@ -176,25 +171,25 @@ impl Viewer {
             return Ok(());
         };
         self.samples.clear();
-        let opened = sides.opened.unwrap_or_default();
-        if let (Some(reason), Some(raw)) = (
-            opened.get("reason").and_then(Value::as_str),
-            opened.get("raw").and_then(Value::as_str),
-        ) {
-            self.line(out, "raw       ", "31", raw)?;
-            self.line(out, "public    ", "32", "(nothing)")?;
-            let sealed = format!("reason {reason}; sealed, opened here: {raw}");
-            self.line(out, "rejected  ", "33", &sealed)?;
-        } else {
-            self.line(out, "raw       ", "31", sides.raw.as_deref().unwrap_or_default())?;
-            self.line(
-                out,
-                "public    ",
-                "32",
-                sides.public.as_deref().unwrap_or_default(),
-            )?;
-            let fields = opened.get("fields").cloned().unwrap_or_default();
-            self.line(out, "restricted", "33", &format!("sealed, opened here: {fields}"))?;
+        match sides.opened {
+            Some(Line::Rejected(rejected)) => {
+                let raw = rejected.raw.unwrap_or_default();
+                self.line(out, "raw       ", "31", &raw)?;
+                self.line(out, "public    ", "32", "(nothing)")?;
+                let sealed = format!("reason {}; sealed, opened here: {raw}", rejected.reason);
+                self.line(out, "rejected  ", "33", &sealed)?;
+            }
+            opened => {
+                self.line(out, "raw       ", "31", sides.raw.as_deref().unwrap_or_default())?;
+                self.line(
+                    out,
+                    "public    ",
+                    "32",
+                    sides.public.as_deref().unwrap_or_default(),
+                )?;
+                let fields = serde_json::to_string(&opened).map_err(io::Error::other)?;
+                self.line(out, "restricted", "33", &format!("sealed, opened here: {fields}"))?;
+            }
         }
         writeln!(out)
     }
