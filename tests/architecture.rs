@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
             "kafka",
             "keystore",
+            "number",
             "pseudonym",
             "seal",
             "secret",

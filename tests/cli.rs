@@ -1,6 +1,8 @@
 //! The verbs as a user types them, without a broker: files in, messages and exit codes out.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+#[path = "cli/apply.rs"]
+mod apply;
 #[path = "cli/open.rs"]
 mod open;
 
@@ -609,13 +611,34 @@ fn apply_carries_the_header_along() {
         &format!("{}\n{ROW}\n", header.replace("caller,called", "called,caller")),
     );
     let ran = place.run(&format!("{APPLY} --force c.csv"));
-    assert_eq!(ran.code, 70);
+    assert_eq!(ran.code, 78);
     assert!(
-        ran.err
-            .contains("c.csv:1: the header row does not name the columns"),
+        ran.err.contains(
+            "c.csv: column 3 of the header row is not \"caller\" but \"called\": correct [input] columns"
+        ),
         "{}",
         ran.err
     );
+    // A file without a header begins with values: they are not shown.
+    place.write("d.csv", ROW);
+    let ran = place.run(&format!("{APPLY} --force d.csv"));
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.err
+            .contains("d.csv: column 1 of the header row is not \"id\": ")
+            && !ran.err.contains("c-1"),
+        "{}",
+        ran.err
+    );
+    place.write("e.csv", &header.replace(",note", ""));
+    let ran = place.run(&format!("{APPLY} --force e.csv"));
+    assert!(
+        ran.err.contains("has 8 columns, [input] columns names 9"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(place.read("p.csv"), public, "what was there is left alone");
+    assert!(!place.path("p.csv.part").exists());
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn signals(orders: mpsc::Sender<Order>) -> io::Result<impl Future<Output = ()>> 
 }
 
 /// The exit code a shell expects of the signal that came first.
-async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> i32 {
+pub(super) async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> i32 {
     tokio::select! {
         _ = terminate.recv() => 143,
         _ = interrupt.recv() => 130,
