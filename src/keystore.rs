@@ -16,7 +16,7 @@ use toml::value::Datetime;
 
 use crate::keystore::material::{Material, Outside};
 use crate::pseudonym::epoch::{EpochId, EventTime};
-use crate::pseudonym::keyring::{KeyEntry, Keyring, KeyringFault, Status, faults};
+use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Status, faults};
 use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
 use crate::secret::Secret;
 use crate::settings::{Fault, Source};
@@ -55,6 +55,79 @@ pub fn content_hash(path: &Path) -> ContentHash {
     Snapshot::read(path, &Outside::from_environment()).hash()
 }
 
+/// What a keyring file says of its keys, whether or not they can be read.
+#[derive(Debug, Default)]
+pub struct Outline {
+    /// The epochs in order of time; their key check values are those written down.
+    pub epochs: Vec<Epoch>,
+    /// Where each one's material comes from.
+    pub sources: Vec<String>,
+    /// What is wrong with each one's material; empty unless it was looked at.
+    pub faults: Vec<Option<String>>,
+}
+
+/// Reads a keyring file alone: no material, no command.
+///
+/// # Errors
+///
+/// Faults of the file itself, each with its place.
+pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
+    let source = read(path).map_err(|fault| vec![fault])?;
+    let file = parse(&source).map_err(|fault| vec![fault])?;
+    let mut found = Vec::new();
+    let mut read = Vec::new();
+    for key in &file.key {
+        let settings = key.as_ref();
+        let id = note(&mut found, checked_id(&source, settings));
+        let activate_at = note(&mut found, checked_start(&source, settings));
+        if let (Some(id), Some(activate_at)) = (id, activate_at) {
+            let entry = KeyEntry {
+                id,
+                activate_at,
+                status: settings.status.into(),
+                kcv: settings.kcv.as_ref().and_then(|kcv| kcv.as_ref().parse().ok()),
+                key: None,
+            };
+            read.push((entry, settings.source_text()));
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    read.sort_by_key(|(entry, _)| entry.activate_at);
+    let (entries, sources) = read.into_iter().unzip();
+    Ok(Outline {
+        epochs: keyring::outline(entries),
+        sources,
+        faults: Vec::new(),
+    })
+}
+
+/// As [`outline`], with a look at each key's material; runs `exec` commands.
+///
+/// # Errors
+///
+/// As [`outline`].
+pub fn look(path: &Path) -> Result<Outline, Vec<Fault>> {
+    let outside = Outside::from_environment();
+    let mut outline = outline(path)?;
+    let snapshot = Snapshot::read(path, &outside);
+    let (Ok(source), Ok(file)) = (&snapshot.source, &snapshot.file) else {
+        return Ok(outline);
+    };
+    let fault_of = |epoch: &Epoch| {
+        let of_id = |key: &Spanned<KeySettings>| key.as_ref().id.as_ref() == epoch.id().as_str();
+        let at = file.key.iter().position(of_id)?;
+        let entry = checked(source, &file.key[at], snapshot.materials[at].as_ref(), &outside);
+        match entry {
+            Ok(entry) => keyring::own_faults(&entry).map(|fault| fault.to_string()),
+            Err(faults) => faults.first().map(|fault| fault.message().to_owned()),
+        }
+    };
+    outline.faults = outline.epochs.iter().map(fault_of).collect();
+    Ok(outline)
+}
+
 fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>> {
     let snapshot = Snapshot::read(path, outside);
     let content_hash = snapshot.hash();
@@ -62,13 +135,6 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         (Ok(source), Ok(file)) => (source, file),
         (Err(fault), _) | (_, Err(fault)) => return Err(vec![fault.clone()]),
     };
-    if *file.version.as_ref() != 1 {
-        let message = format!(
-            "version {} is unknown: this cdrveil reads version 1",
-            file.version.as_ref()
-        );
-        return Err(vec![source.fault(file.version.span(), message)]);
-    }
     let mut found = Vec::new();
     let mut read = Vec::new();
     for (at, key) in file.key.iter().enumerate() {
@@ -82,7 +148,8 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         for fault in faults(&entries) {
             found.push(match read.get(fault.entry) {
                 Some((_, key)) => source.fault(key.span_of(&fault.fault), fault.to_string()),
-                None => Fault::whole(path, fault.to_string()),
+                // No entry is to blame: there is none.
+                None => source.fault(file.version.span(), fault.to_string()),
             });
         }
     }
@@ -161,6 +228,33 @@ impl KeySettings {
     }
 }
 
+fn read(path: &Path) -> Result<Source, Fault> {
+    let text = std::fs::read_to_string(path);
+    text.map(|text| Source {
+        path: path.to_path_buf(),
+        text,
+    })
+    .map_err(|error| {
+        let file = path.display();
+        Fault::whole(
+            path,
+            format!(
+                "cannot read the keyring: {error}; `cdrveil keys new --keyring {file} > {file}` begins one"
+            ),
+        )
+    })
+}
+
+fn parse(source: &Source) -> Result<KeyringFile, Fault> {
+    let file: KeyringFile = source.parse()?;
+    let version = *file.version.as_ref();
+    if version != 1 {
+        let message = format!("version {version} is unknown: this cdrveil reads version 1");
+        return Err(source.fault(file.version.span(), message));
+    }
+    Ok(file)
+}
+
 /// All that is read without running anything, once, so that hash and content agree.
 struct Snapshot {
     source: Result<Source, Fault>,
@@ -173,14 +267,8 @@ type Bytes = Result<Secret<Vec<u8>>, String>;
 
 impl Snapshot {
     fn read(path: &Path, outside: &Outside) -> Self {
-        let text = std::fs::read_to_string(path);
-        let source = text
-            .map(|text| Source {
-                path: path.to_path_buf(),
-                text,
-            })
-            .map_err(|error| Fault::whole(path, format!("cannot read the keyring: {error}")));
-        let file = source.clone().and_then(|source| source.parse::<KeyringFile>());
+        let source = read(path);
+        let file = source.clone().and_then(|source| parse(&source));
         let keys = file.as_ref().map_or(&[][..], |file| &file.key);
         let folder = path.parent().unwrap_or(Path::new("."));
         let read = |key: &Spanned<KeySettings>| {

@@ -5,6 +5,8 @@
 mod apply;
 #[path = "cli/open.rs"]
 mod open;
+#[path = "cli/readme.rs"]
+mod readme;
 
 use std::fs;
 use std::io::Write;
@@ -43,18 +45,14 @@ impl Place {
         }
         made.write("2026-11.key", &format!("{KEY}\n"));
         made.mode("2026-11.key", 0o400);
-        made.edit("keyring.toml", "00000000", KCV);
+        // It ships with its key as a commented example.
+        let example = "# [[key]]\n# id = \"2026-11\"\n# activate_at = 2026-11-01T00:00:00Z\n\
+                       # material = { file = \"2026-11.key\" }\n# kcv = \"00000000\"\n";
+        let key = example.replace("# ", "").replace("00000000", KCV);
+        made.edit("keyring.toml", example, &key);
         let (identity, recipient) = Opener::new_identity();
         made.write("id.txt", identity.expose());
-        let sample = made.read("cdrveil.toml");
-        let shipped_recipient = sample
-            .split("recipients = [\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap();
-        made.edit("cdrveil.toml", shipped_recipient, &recipient);
+        made.edit("cdrveil.toml", &shipped_recipient(), &recipient);
         made
     }
 
@@ -106,6 +104,13 @@ impl Place {
 
 fn shipped(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file)).unwrap()
+}
+
+/// The public key in the shipped configuration, whose identity nobody has.
+fn shipped_recipient() -> String {
+    let sample = shipped("cdrveil.toml");
+    let list = sample.split("recipients = [\"").nth(1).unwrap();
+    list.split('"').next().unwrap().to_owned()
 }
 
 /// `file:line:column: ` of the first place of a text.

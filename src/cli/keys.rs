@@ -17,8 +17,9 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::keys::check::{CheckArgs, check};
 use crate::cli::keys::new::{NewArgs, new};
-use crate::keystore::{LoadedKeyring, load};
+use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::Epoch;
 use crate::settings::Fault;
 
 /// Make, list and check the keys of the keyring.
@@ -34,9 +35,12 @@ enum KeysCommand {
     ///
     /// Draws 32 bytes from the operating system, writes them as one line of hex
     /// to DIR/ID.key (mode 0400, never overwritten) and prints the block, with
-    /// its key check value, on stdout. The keyring file itself is not touched.
+    /// its key check value, on stdout: `>> KEYRING` adds it, also to a keyring that
+    /// has no key yet. The other keys need not be readable here.
     New(NewArgs),
     /// List the keys: state, window, key check value and where each comes from. Never shows a key.
+    ///
+    /// Exits with 0, or with 1 when a key cannot be used: its line says why.
     List(ListArgs),
     /// Check the keyring: that it loads, that a key is in use, and that its successor is there in time.
     ///
@@ -72,26 +76,59 @@ pub fn run(args: &KeysArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut
     done.unwrap_or(Exit::Internal)
 }
 
-fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
-    let loaded = match load(&args.path.keyring) {
-        Ok(loaded) => loaded,
-        Err(faults) => return refuse(stderr, &faults),
-    };
-    for warning in &loaded.warnings {
-        writeln!(stderr, "warning: {warning}")?;
-    }
-    if args.json {
-        writeln!(stdout, "{:#}", listed_json(&loaded, event_time(now)))?;
-    } else {
-        write_table(stdout, &listed_rows(&loaded, event_time(now)))?;
-    }
-    Ok(Exit::Ok)
+/// A keyring as it is listed: one that loads, or what can be told of one that does not.
+struct Listed {
+    epochs: Vec<Epoch>,
+    sources: Vec<String>,
+    /// What is wrong with each key, where something is.
+    faults: Vec<Option<String>>,
+    fingerprint: Option<String>,
 }
 
-fn listed_json(loaded: &LoadedKeyring, now: EventTime) -> serde_json::Value {
-    let epochs = loaded.keyring.epochs().iter().zip(&loaded.sources);
-    let keys: Vec<_> = epochs
-        .map(|(epoch, source)| {
+fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
+    let listed = match load(&args.path.keyring) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                writeln!(stderr, "warning: {warning}")?;
+            }
+            Listed {
+                epochs: loaded.keyring.epochs().to_vec(),
+                sources: loaded.sources,
+                faults: Vec::new(),
+                fingerprint: Some(loaded.keyring.fingerprint()),
+            }
+        }
+        // The list is for finding out: a key that cannot be read is part of it.
+        Err(_) => match look(&args.path.keyring) {
+            Ok(outline) => Listed {
+                epochs: outline.epochs,
+                sources: outline.sources,
+                faults: outline.faults,
+                fingerprint: None,
+            },
+            Err(faults) => return refuse(stderr, &faults),
+        },
+    };
+    let faulty = listed.faults.iter().any(Option::is_some);
+    if args.json {
+        writeln!(stdout, "{:#}", listed_json(&listed, event_time(now)))?;
+    } else {
+        write_table(stdout, &listed_rows(&listed, event_time(now)))?;
+    }
+    Ok(if faulty { Exit::Found } else { Exit::Ok })
+}
+
+impl Listed {
+    fn keys(&self) -> impl Iterator<Item = (&Epoch, &String, Option<&String>)> {
+        let epochs = self.epochs.iter().zip(&self.sources).enumerate();
+        epochs.map(|(at, (epoch, source))| (epoch, source, self.faults.get(at).and_then(Option::as_ref)))
+    }
+}
+
+fn listed_json(listed: &Listed, now: EventTime) -> serde_json::Value {
+    let keys: Vec<_> = listed
+        .keys()
+        .map(|(epoch, source, fault)| {
             json!({
                 "id": epoch.id().as_str(),
                 "state": epoch.state(now).to_string(),
@@ -100,23 +137,26 @@ fn listed_json(loaded: &LoadedKeyring, now: EventTime) -> serde_json::Value {
                 "ends_at": epoch.ends_at().map(|end| end.to_string()),
                 "kcv": epoch.kcv().map(|kcv| kcv.to_string()),
                 "source": source,
+                "fault": fault,
             })
         })
         .collect();
-    json!({ "fingerprint": loaded.keyring.fingerprint(), "keys": keys })
+    json!({ "fingerprint": listed.fingerprint, "keys": keys })
 }
 
-fn listed_rows(loaded: &LoadedKeyring, now: EventTime) -> Vec<[String; 6]> {
+fn listed_rows(listed: &Listed, now: EventTime) -> Vec<[String; 6]> {
     let titles = ["ID", "STATE", "FROM", "UNTIL", "KCV", "SOURCE"].map(str::to_owned);
-    let epochs = loaded.keyring.epochs().iter().zip(&loaded.sources);
-    let rows = epochs.map(|(epoch, source)| {
+    let rows = listed.keys().map(|(epoch, source, fault)| {
         [
             epoch.id().to_string(),
             epoch.state(now).to_string(),
             epoch.activate_at().to_string(),
             or_dash(epoch.ends_at()),
             or_dash(epoch.kcv()),
-            source.clone(),
+            fault.map_or_else(
+                || source.clone(),
+                |fault| format!("{source}  NOT USABLE: {fault}"),
+            ),
         ]
     });
     std::iter::once(titles).chain(rows).collect()

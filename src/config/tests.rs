@@ -19,12 +19,10 @@ fn folder() -> tempfile::TempDir {
     )
     .unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).unwrap();
-    edit(
-        &folder,
-        "keyring.toml",
-        "kcv = \"00000000\"",
-        "kcv = \"e5c5b4f0\"",
-    );
+    let example = "# [[key]]\n# id = \"2026-11\"\n# activate_at = 2026-11-01T00:00:00Z\n\
+                   # material = { file = \"2026-11.key\" }\n# kcv = \"00000000\"\n";
+    let key = example.replace("# ", "").replace("00000000", "e5c5b4f0");
+    edit(&folder, "keyring.toml", example, &key);
     folder
 }
 

@@ -397,7 +397,7 @@ fn a_bad_entry_is_refused_with_its_place_and_what_to_do() {
     }
     assert_eq!(
         folder.refusals("version = 1"),
-        ["keyring.toml: no key: make one with `cdrveil keys new`"]
+        ["keyring.toml:1:11: no key: make one with `cdrveil keys new`"]
     );
 }
 

@@ -255,7 +255,8 @@ pub(crate) fn faults(entries: &[KeyEntry]) -> Vec<KeyringError> {
     found
 }
 
-fn own_faults(entry: &KeyEntry) -> Option<KeyringFault> {
+/// What is wrong with an entry on its own.
+pub(crate) fn own_faults(entry: &KeyEntry) -> Option<KeyringFault> {
     match (&entry.key, entry.kcv) {
         (None, _) if entry.status != Status::Destroyed => Some(KeyringFault::NoMaterial(entry.id)),
         (Some(key), Some(stated)) if key.kcv() != stated => {
@@ -281,6 +282,11 @@ fn shared_faults(entry: &KeyEntry, earlier: &[KeyEntry]) -> Vec<KeyringFault> {
         }
     }
     found
+}
+
+/// The epochs of entries that need not make a keyring, by time: for lists, never for records.
+pub fn outline(entries: Vec<KeyEntry>) -> Vec<Epoch> {
+    windows(entries)
 }
 
 fn windows(mut entries: Vec<KeyEntry>) -> Vec<Epoch> {

@@ -7,7 +7,6 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -17,9 +16,9 @@ use zeroize::Zeroize;
 
 use crate::cli::Exit;
 use crate::cli::keys::{KeyringPath, event_time, refuse};
-use crate::keystore::load;
+use crate::keystore::outline;
 use crate::pseudonym::epoch::EpochId;
-use crate::pseudonym::keyring::Keyring;
+use crate::pseudonym::keyring::Epoch;
 use crate::pseudonym::mac::{EpochKey, MIN_KEY_BYTES};
 use crate::secret::Secret;
 use crate::settings::Fault;
@@ -47,18 +46,17 @@ pub(super) fn new(
     stderr: &mut dyn Write,
 ) -> io::Result<Exit> {
     let path = args.path.keyring.as_path();
-    let running = match existing(path) {
-        Ok(running) => running,
+    // The keys themselves need not be here: they may be with the daemon alone.
+    let (text, epochs) = match existing(path) {
+        Ok(existing) => existing,
         Err(faults) => return refuse(stderr, &faults),
     };
-    let starts = args
-        .activate_at
-        .unwrap_or_else(|| next_start(running.as_deref(), now));
+    let starts = args.activate_at.unwrap_or_else(|| next_start(&epochs, now));
     let Some(id) = args.id.or_else(|| month_id(starts)) else {
         writeln!(stderr, "no id can be made of {starts}: name one with --id")?;
         return Ok(Exit::Usage);
     };
-    if let Some(problem) = clash(running.as_deref(), &id, starts) {
+    if let Some(problem) = clash(&epochs, &id, starts) {
         writeln!(stderr, "{}: {problem}", path.display())?;
         return Ok(Exit::Usage);
     }
@@ -80,9 +78,8 @@ pub(super) fn new(
         return Ok(Exit::Config);
     }
     let key = EpochKey::new(bytes.expose().clone()).expect("32 bytes were drawn");
-    if running.is_none() {
-        writeln!(stdout, "version = 1\n")?;
-    }
+    // `>> keyring.toml` takes it as it comes.
+    writeln!(stdout, "{}", if text.is_empty() { "version = 1\n" } else { "" })?;
     let material = toml::Value::String(material_name(&file, folder_of(path)));
     writeln!(stdout, "[[key]]\nid = \"{id}\"\nactivate_at = {starts}")?;
     writeln!(
@@ -90,8 +87,8 @@ pub(super) fn new(
         "material = {{ file = {material} }}\nkcv = \"{}\"\nstatus = \"enabled\"",
         key.kcv()
     )?;
-    next_steps(stderr, path, &file, starts)?;
-    if running.is_some() && starts <= now {
+    next_steps(stderr, path, &file, (!epochs.is_empty()).then_some(starts))?;
+    if !epochs.is_empty() && starts <= now {
         writeln!(
             stderr,
             "note: {starts} is past: a running daemon refuses a new key that begins before its records"
@@ -100,17 +97,17 @@ pub(super) fn new(
     Ok(Exit::Ok)
 }
 
-/// The keyring there is; none when the file is absent or empty (`keys new > keyring.toml` makes it so).
-fn existing(path: &Path) -> Result<Option<Arc<Keyring>>, Vec<Fault>> {
+/// The keyring's text and its epochs; nothing of a file that is absent or empty (`keys new > keyring.toml` makes it so).
+fn existing(path: &Path) -> Result<(String, Vec<Epoch>), Vec<Fault>> {
     match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(text) if text.trim().is_empty() => Ok(None),
-        _ => load(path).map(|loaded| Some(loaded.keyring)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Default::default()),
+        Ok(text) if text.trim().is_empty() => Ok(Default::default()),
+        text => outline(path).map(|outline| (text.unwrap_or_default(), outline.epochs)),
     }
 }
 
-fn next_start(running: Option<&Keyring>, now: Timestamp) -> Timestamp {
-    let Some(last) = running.and_then(|keyring| keyring.epochs().last()) else {
+fn next_start(epochs: &[Epoch], now: Timestamp) -> Timestamp {
+    let Some(last) = epochs.last() else {
         return first_of_month(now);
     };
     let last = Timestamp::from_millisecond(last.activate_at().as_millis()).unwrap_or(now);
@@ -145,8 +142,7 @@ fn month_id(starts: Timestamp) -> Option<EpochId> {
         .ok()
 }
 
-fn clash(running: Option<&Keyring>, id: &EpochId, starts: Timestamp) -> Option<String> {
-    let epochs = running.map_or(&[][..], Keyring::epochs);
+fn clash(epochs: &[Epoch], id: &EpochId, starts: Timestamp) -> Option<String> {
     let same = epochs.iter().find(|epoch| epoch.id() == id);
     let together = epochs
         .iter()
@@ -199,8 +195,15 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn next_steps(stderr: &mut dyn Write, keyring: &Path, file: &Path, starts: Timestamp) -> io::Result<()> {
+/// A first key has no moment by which the block has to be there.
+fn next_steps(
+    stderr: &mut dyn Write,
+    keyring: &Path,
+    file: &Path,
+    starts: Option<Timestamp>,
+) -> io::Result<()> {
     let (file, keyring) = (file.display(), keyring.display());
+    let before = starts.map_or_else(String::new, |starts| format!(", before {starts}"));
     writeln!(
         stderr,
         "\
@@ -208,7 +211,7 @@ wrote {file} (mode 0400)
 next:
   1. keep a copy where your keys are kept: without it these pseudonyms can never be made again
   2. give the file to every instance, readable by the daemon's user alone
-  3. paste the block above into {keyring} on every instance, before {starts}
+  3. add the block (from stdout) to {keyring} on every instance{before}
   4. cdrveil keys check --keyring {keyring}
 running instances take the edit within seconds; nothing restarts"
     )

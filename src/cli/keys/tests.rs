@@ -169,7 +169,7 @@ fn check_finds_what_is_to_be_done() {
             Exit::Found,
             "F/k.toml: \"2027-02\" is destroyed: calls from 2027-02-01T00:00:00Z to - are rejected",
         ),
-        ("[[key]]\n", "", Exit::Config, "F/k.toml:19:1: missing field `id`"),
+        ("[[key]]\n", "", Exit::Config, "F/k.toml:20:1: missing field `id`"),
     ] {
         append(&folder, keyring);
         let ran = keys(&folder, &format!("check --keyring F/k.toml{arguments}"));
@@ -194,6 +194,60 @@ fn check_names_a_compromised_key_in_use() {
         "{}",
         ran.out
     );
+}
+
+#[test]
+fn a_key_that_is_not_here_is_listed_and_hinders_no_new_one() {
+    let folder = folder_with_two_keys();
+    std::fs::remove_file(folder.path().join("2026-11.key")).unwrap();
+    let ran = keys(&folder, "list --keyring F/k.toml");
+    assert_eq!((ran.code, ran.err.as_str()), (Exit::Found, ""));
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(
+        lines[1].starts_with("2026-11  active ")
+            && lines[1]
+                .contains("file 2026-11.key  NOT USABLE: key \"2026-11\": file 2026-11.key cannot be read"),
+        "{}",
+        ran.out
+    );
+    assert!(lines[2].starts_with("2026-12  pre-active ") && lines[2].ends_with("file 2026-12.key"));
+    let listed: serde_json::Value =
+        serde_json::from_str(&keys(&folder, "list --json --keyring F/k.toml").out).unwrap();
+    assert!(listed["fingerprint"].is_null() && listed["keys"][1]["fault"].is_null());
+    assert!(
+        listed["keys"][0]["fault"]
+            .as_str()
+            .unwrap()
+            .contains("cdrveil keys new")
+    );
+    let made = keys(&folder, "new --keyring F/k.toml");
+    assert_eq!(made.code, Exit::Ok, "{}", made.err);
+    assert!(made.out.contains("id = \"2027-01\""), "{}", made.out);
+    assert_eq!(keys(&folder, "check --keyring F/k.toml").code, Exit::Config);
+}
+
+#[test]
+fn a_keyring_without_keys_takes_its_first() {
+    let folder = TempDir::new().unwrap();
+    append(&folder, "# ours\nversion = 1");
+    let none = keys(&folder, "check --keyring F/k.toml");
+    assert_eq!(none.code, Exit::Config);
+    assert!(
+        none.err
+            .starts_with("F/k.toml:2:11: no key: make one with `cdrveil keys new"),
+        "{}",
+        none.err
+    );
+    let made = keys(&folder, "new --keyring F/k.toml");
+    assert_eq!(made.code, Exit::Ok, "{}", made.err);
+    assert!(
+        made.out.starts_with("\n[[key]]\nid = \"2026-11\"\n"),
+        "{}",
+        made.out
+    );
+    append(&folder, &made.out);
+    let listed = keys(&folder, "list --keyring F/k.toml");
+    assert_eq!(listed.code, Exit::Ok, "{}", listed.err);
 }
 
 #[test]
