@@ -4,6 +4,8 @@
 //! Paths are relative to the file that names them. `ConfigSettings` is what
 //! was typed, [`Config`] what it means.
 
+mod environment;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,15 +14,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::admin::AdminSettings;
 use crate::cdr::policy::Policy;
+pub use crate::config::environment::environment;
 use crate::engine::Destinations;
-use crate::kafka::{Kafka, KafkaSettings};
+
+use crate::config::environment::{attributed, merge, named_files};
+use crate::kafka::{Kafka, KafkaSettings, PropertyValue};
 use crate::keystore::{self, LoadedKeyring};
 use crate::seal::recipient::Recipients;
-use crate::settings::{self, Fault, Source, Span};
+use crate::settings::{Fault, Source, Span};
 use crate::telemetry::log::LogSettings;
 
 /// `cdrveil.toml` as typed.
@@ -178,12 +182,16 @@ impl Config {
     /// Every fault found, each with its place.
     pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, Vec<Fault>> {
         let source = read(path)?;
-        let settings = merge(&source, environment).map_err(|fault| vec![fault])?;
-        Checker {
+        let checker = Checker {
             source: &source,
             faults: Vec::new(),
-        }
-        .config(path, settings)
+        };
+        let loaded = match merge(&source, environment) {
+            Ok(settings) => checker.config(path, settings),
+            Err(fault) => Err(checker.others(fault, &named_files(&source, environment))),
+        };
+        let attribute = |fault| attributed(fault, environment);
+        loaded.map_err(|faults| faults.into_iter().map(attribute).collect())
     }
 
     /// The names that are bound into what is sealed.
@@ -214,22 +222,6 @@ pub fn log_settings(path: &Path) -> LogSettings {
         .log
 }
 
-/// Overrides from the process environment: `CDRVEIL_<SECTION>__<KEY>`.
-pub fn environment() -> Vec<(String, String)> {
-    let mut found: Vec<_> = std::env::vars()
-        .filter(|(name, _)| override_path(name).is_some())
-        .collect();
-    found.sort();
-    found
-}
-
-fn override_path(name: &str) -> Option<Vec<String>> {
-    let rest = name.strip_prefix("CDRVEIL_")?.to_ascii_lowercase();
-    let path: Vec<String> = rest.split("__").map(str::to_owned).collect();
-    let known_at_top = ["domain", "policy", "keyring"].contains(&path[0].as_str());
-    (path.len() > 1 || known_at_top).then_some(path)
-}
-
 fn read(path: &Path) -> Result<Source, Vec<Fault>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Source {
@@ -240,122 +232,6 @@ fn read(path: &Path) -> Result<Source, Vec<Fault>> {
     }
 }
 
-/// The file's text with the environment's values laid over it.
-fn merge(source: &Source, environment: &[(String, String)]) -> Result<ConfigSettings, Fault> {
-    if environment.is_empty() {
-        return source.parse();
-    }
-    let mut overrides: Vec<Override> = environment.iter().filter_map(Override::new).collect();
-    loop {
-        let (error, blamed) = match overlaid(source, &overrides)? {
-            Ok(settings) => return Ok(settings),
-            Err(found) => found,
-        };
-        match blamed.and_then(|at| overrides.get_mut(at)) {
-            // `CDRVEIL_KAFKA__INSTANCE=0` looks like a number and means text.
-            Some(over) if over.typed => over.typed = false,
-            Some(over) => {
-                return Err(Fault::whole(
-                    Path::new("environment"),
-                    format!("{}: {}", over.name, one_line(&error)),
-                ));
-            }
-            None => {
-                let message = one_line(&error);
-                return Err(match error.span() {
-                    Some(span) => source.fault(span, message),
-                    None => Fault::whole(&source.path, message),
-                });
-            }
-        }
-    }
-}
-
-/// One value from the environment.
-struct Override {
-    name: String,
-    path: Vec<String>,
-    value: String,
-    /// Whether the value is read as TOML, such as `3` or `["a", "b"]`, rather than as plain text.
-    typed: bool,
-}
-
-impl Override {
-    fn new((name, value): &(String, String)) -> Option<Self> {
-        let mut made = Self {
-            name: name.clone(),
-            path: override_path(name)?,
-            value: value.clone(),
-            typed: true,
-        };
-        made.typed = DeTable::parse(&made.document()).is_ok();
-        Some(made)
-    }
-
-    /// `kafka.group = "x"` as a document of its own.
-    fn document(&self) -> String {
-        let quoted = |part: &String| format!("\"{part}\"");
-        let key = self.path.iter().map(quoted).collect::<Vec<_>>().join(".");
-        if self.typed {
-            format!("{key} = {}", self.value)
-        } else {
-            format!("{key} = {}", toml::Value::String(self.value.clone()))
-        }
-    }
-}
-
-/// The settings, or the error and which override is to blame for it.
-type Overlaid = Result<ConfigSettings, (toml::de::Error, Option<usize>)>;
-
-fn overlaid(source: &Source, overrides: &[Override]) -> Result<Overlaid, Fault> {
-    let mut table = DeTable::parse(&source.text).map_err(|error| match error.span() {
-        Some(span) => source.fault(span, one_line(&error)),
-        None => Fault::whole(&source.path, one_line(&error)),
-    })?;
-    let documents: Vec<String> = overrides.iter().map(Override::document).collect();
-    let behind = source.text.len() + 1;
-    for (at, (document, over)) in documents.iter().zip(overrides).enumerate() {
-        let parsed = DeTable::parse(document).map_err(|error| {
-            Fault::whole(
-                Path::new("environment"),
-                format!("{}: {}", over.name, one_line(&error)),
-            )
-        })?;
-        lay_over(table.get_mut(), parsed.into_inner(), behind + at);
-    }
-    Ok(
-        ConfigSettings::deserialize(toml::de::Deserializer::from(table)).map_err(|error| {
-            let blamed = error.span().and_then(|span| span.start.checked_sub(behind));
-            (error, blamed)
-        }),
-    )
-}
-
-fn one_line(error: &toml::de::Error) -> String {
-    settings::complete(error.message())
-}
-
-/// Values from elsewhere get a place of their own behind the text, so that no line of it is blamed.
-fn lay_over<'a>(table: &mut DeTable<'a>, over: DeTable<'a>, place: usize) {
-    for (key, value) in over {
-        let key = Spanned::new(place..place, key.into_inner());
-        let existing = table.get_mut(key.get_ref().as_ref());
-        match (existing.map(Spanned::get_mut), value.into_inner()) {
-            (Some(DeValue::Table(inner)), DeValue::Table(over)) => lay_over(inner, over, place),
-            (_, mut value) => {
-                if let DeValue::Array(elements) = &mut value {
-                    for element in elements.iter_mut() {
-                        *element = Spanned::new(place..place, element.get_ref().clone());
-                    }
-                }
-                // Inserting keeps a key that is there, and with it the key's place: take it out first.
-                table.remove(key.get_ref().as_ref());
-                table.insert(key, Spanned::new(place..place, value));
-            }
-        }
-    }
-}
-
 struct Checker<'a> {
     source: &'a Source,
     faults: Vec<Fault>,
@@ -363,12 +239,23 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.faults.push(if span.start <= self.source.text.len() {
-            self.source.fault(span, message)
-        } else {
-            // See `lay_over`: no line of the file says this.
-            Fault::whole(Path::new("environment"), message)
-        });
+        self.faults.push(self.source.fault(span, message));
+    }
+
+    /// The faults of the two other files, where this one is not readable at all: one look shows everything.
+    fn others(mut self, own: Fault, [policy, keyring]: &[PathBuf; 2]) -> Vec<Fault> {
+        self.faults.push(own);
+        // Whether they are the right files is not known: only what is there can be at fault.
+        if let Ok(text) = std::fs::read_to_string(policy) {
+            let path = policy.clone();
+            let loaded = Policy::load(&Source { path, text });
+            self.faults.extend(loaded.err().unwrap_or_default());
+        }
+        if keyring.exists() {
+            self.faults
+                .extend(keystore::load(keyring).err().unwrap_or_default());
+        }
+        self.faults
     }
 
     fn config(mut self, path: &Path, settings: ConfigSettings) -> Result<Config, Vec<Fault>> {
@@ -377,6 +264,7 @@ impl Checker<'_> {
         let topics = self.topics(&settings.topics);
         let delivery = self.delivery(&settings.delivery);
         let recipients = self.recipients(&settings.seal);
+        self.inline_secrets(settings.kafka.get_ref());
         let kafka = Kafka::check(settings.kafka.get_ref(), self.source)
             .map_err(|fault| self.faults.push(fault))
             .ok();
@@ -388,13 +276,7 @@ impl Checker<'_> {
         }
         let policy = self.policy(&base, &settings.policy);
         let keyring_path = base.join(settings.keyring.get_ref());
-        let keyring = match keystore::load(&keyring_path) {
-            Ok(keyring) => Some(keyring),
-            Err(faults) => {
-                self.faults.extend(faults);
-                None
-            }
-        };
+        let keyring = self.keyring(&keyring_path, settings.keyring.span());
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -553,6 +435,36 @@ impl Checker<'_> {
         }
     }
 
+    fn keyring(&mut self, path: &Path, named: Range<usize>) -> Option<LoadedKeyring> {
+        if let Err(error) = std::fs::metadata(path) {
+            let file = path.display();
+            self.fault(
+                named,
+                format!("keyring {file} cannot be read: {error}; `cdrveil keys new --keyring {file} > {file}` begins one"),
+            );
+            return None;
+        }
+        keystore::load(path)
+            .map_err(|faults| self.faults.extend(faults))
+            .ok()
+    }
+
+    /// Passwords and private keys come from files of their own: this one lies in repositories and tickets.
+    fn inline_secrets(&mut self, kafka: &KafkaSettings) {
+        for (name, value) in &kafka.properties {
+            let inline = matches!(value.get_ref(), PropertyValue::Inline(_));
+            if inline && SECRETS.contains(&name.get_ref().as_str()) {
+                self.fault(
+                    value.span(),
+                    format!(
+                        "kafka.properties.\"{}\": a secret does not stand here: write it to a file that only the daemon reads, and {{ file = \"/run/secrets/..\" }}",
+                        name.get_ref()
+                    ),
+                );
+            }
+        }
+    }
+
     fn policy(&mut self, base: &Path, path: &Spanned<PathBuf>) -> Option<Policy> {
         let file = base.join(path.get_ref());
         let source = match std::fs::read_to_string(&file) {
@@ -570,6 +482,18 @@ impl Checker<'_> {
             .ok()
     }
 }
+
+/// librdkafka's properties whose value is a secret (CONFIGURATION.md).
+const SECRETS: [&str; 8] = [
+    "sasl.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "ssl_key",
+];
 
 /// Legal names, by Kafka's own rule (`Topic.validate`).
 fn legal_topic(name: &str) -> bool {

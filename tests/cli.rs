@@ -216,7 +216,7 @@ fn check_tells_every_fault_at_its_place_with_what_to_do() {
             "# listen = \"127.0.0.1:9464\"",
             "listen = \"localhost\"",
             "\"localhost\"\n\n[log]",
-            "invalid socket address",
+            "[admin] listen is an IP address and a port, such as \"127.0.0.1:9464\"",
         ),
         (
             "cdrveil.toml",
@@ -380,7 +380,7 @@ fn check_without_a_broker_ends_with_69() {
 }
 
 /// Keys whose value in the file is an example, not the default (the default is said beside them).
-const EXAMPLES: [&str; 4] = ["instance", "lanes", "comment", "emergency"];
+const EXAMPLES: [&str; 5] = ["instance", "lanes", "comment", "emergency", "extensions"];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {
@@ -447,6 +447,14 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
         "header",
         "max_record",
         "bare",
+        "withheld",
+        "idd",
+        "short",
+        "alpha",
+        "masked",
+        "feature",
+        "other",
+        "extensions",
         "record_id",
         "headers",
         "status",
@@ -456,6 +464,46 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
             seen.iter().any(|found| found == key),
             "{key} is not documented: {seen:?}"
         );
+    }
+}
+
+/// Every key a table takes stands in the sample file: the refusal of an unknown one lists them.
+#[test]
+fn every_key_is_in_the_sample_files() {
+    for (file, old, new) in [
+        ("cdrveil.toml", "domain =", "zzz = 1\ndomain ="),
+        ("cdrveil.toml", "[kafka]\n", "[kafka]\nzzz = 1\n"),
+        ("cdrveil.toml", "[topics]\n", "[topics]\nzzz = 1\n"),
+        ("cdrveil.toml", "[delivery]\n", "[delivery]\nzzz = 1\n"),
+        ("cdrveil.toml", "[seal]\n", "[seal]\nzzz = 1\n"),
+        ("cdrveil.toml", "[admin]\n", "[admin]\nzzz = 1\n"),
+        ("cdrveil.toml", "[log]\n", "[log]\nzzz = 1\n"),
+        ("policy.toml", "[input]\n", "zzz = 1\n[input]\n"),
+        ("policy.toml", "[input]\n", "[input]\nzzz = 1\n"),
+        ("policy.toml", "time = {", "time = { zzz = 1,"),
+        ("policy.toml", "[numbers]\n", "[numbers]\nzzz = 1\n"),
+        ("policy.toml", "# extensions = {", "extensions = { zzz = 1,"),
+        ("policy.toml", "[output]\n", "[output]\nzzz = 1\n"),
+        ("policy.toml", "{ action =", "{ zzz = 1, action ="),
+        ("keyring.toml", "version = 1", "version = 1\nzzz = 1"),
+        ("keyring.toml", "id = \"2026-11\"", "id = \"2026-11\"\nzzz = 1"),
+    ] {
+        let place = Place::new();
+        place.edit(file, old, new);
+        let ran = place.run("check --config cdrveil.toml --offline");
+        let said = ran.err.lines().find(|line| line.contains("unknown field `zzz`"));
+        let said = said.unwrap_or_else(|| panic!("{file}: {new}: {}", ran.err));
+        let listed = said.split(", expected ").nth(1).unwrap();
+        let keys: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+        assert!(!keys.is_empty(), "{said}");
+        let text = shipped(file);
+        let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        for key in keys {
+            assert!(
+                words.clone().any(|word| word == key),
+                "{file} does not mention {key}"
+            );
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! handle that only reads. Nothing shown here can contain a record's content.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -39,7 +40,26 @@ cdrveil
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
     /// Where to listen; loopback unless told otherwise, because there is no login.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
+}
+
+/// The standard library's message names neither the key nor what is missing.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    const LISTEN: &str = "[admin] listen is an IP address and a port, such as \"127.0.0.1:9464\"";
+    struct Text;
+    impl de::Visitor<'_> for Text {
+        type Value = SocketAddr;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(LISTEN)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
+            text.parse().map_err(|_| E::custom(LISTEN))
+        }
+    }
+    deserializer.deserialize_str(Text)
 }
 
 impl Default for AdminSettings {

@@ -185,12 +185,116 @@ fn faults_of_all_files_are_told_at_once() {
 }
 
 #[test]
+fn a_fault_of_the_operators_file_hides_no_other() {
+    let folder = folder();
+    edit(&folder, "policy.toml", "note    = \"drop\"", "note = \"hash\"");
+    edit(&folder, "keyring.toml", "e5c5b4f0", "00000001");
+    for (old, new) in [
+        ("domain = \"billing\"", "domain = \"billing"),
+        ("domain = \"billing\"", "domian = \"billing\""),
+        ("[seal]", "[seal"),
+    ] {
+        let before = fs::read_to_string(folder.path().join("cdrveil.toml")).unwrap();
+        edit(&folder, "cdrveil.toml", old, new);
+        let faults = load(&folder, &[]).unwrap_err();
+        assert_eq!(faults.len(), 3, "{new}: {faults:?}");
+        for (fault, file) in faults
+            .iter()
+            .zip(["cdrveil.toml:", "policy.toml:", "keyring.toml:"])
+        {
+            assert!(fault.starts_with(file), "{faults:?}");
+        }
+        fs::write(folder.path().join("cdrveil.toml"), before).unwrap();
+    }
+    fs::rename(
+        folder.path().join("policy.toml"),
+        folder.path().join("other.toml"),
+    )
+    .unwrap();
+    edit(
+        &folder,
+        "cdrveil.toml",
+        "\"policy.toml\"\n",
+        "\"other.toml\"\nnone = 1\n",
+    );
+    let faults = load(&folder, &[]).unwrap_err();
+    assert!(faults[1].starts_with("other.toml:"), "{faults:?}");
+}
+
+#[test]
+fn the_variable_is_named_whatever_the_file_has() {
+    let folder = folder();
+    let text = fs::read_to_string(folder.path().join("cdrveil.toml")).unwrap();
+    let bare: String = text
+        .split_inclusive('\n')
+        .filter(|line| !["[delivery]", "[admin]", "[log]"].contains(&line.trim()))
+        .collect();
+    fs::write(folder.path().join("cdrveil.toml"), bare).unwrap();
+    for (name, value, said) in [
+        ("CDRVEIL_DELIVERY__LANES", "abc", "invalid type: string"),
+        ("CDRVEIL_DELIVERY__LANES", "0", "[delivery] lanes must be between"),
+        ("CDRVEIL_KAFKA__GROUP", "a b", "kafka.group: write 1 to 200"),
+        (
+            "CDRVEIL_ADMIN__LISTEN",
+            "9464",
+            "[admin] listen is an IP address and a port",
+        ),
+        ("CDRVEIL_SEAL__RECIPIENTS", "[\"nobody\"]", "[seal] recipients"),
+        (
+            "CDRVEIL_KEYRING",
+            "nowhere.toml",
+            "keyring nowhere.toml cannot be read",
+        ),
+        (
+            "CDRVEIL_KAFKA__PROPERTIES",
+            "{ \"sasl.password\" = \"x\" }",
+            "kafka.properties.\"sasl.password\": a secret does not stand here",
+        ),
+    ] {
+        let faults = load(&folder, &[("CDRVEIL_DOMAIN", "billing"), (name, value)]).unwrap_err();
+        assert!(
+            faults[0].starts_with(&format!("environment: {name}: {said}")),
+            "{faults:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_stands_in_a_file_of_its_own() {
+    let folder = folder();
+    edit(
+        &folder,
+        "cdrveil.toml",
+        "[kafka.properties]\n",
+        "[kafka.properties]\n\"sasl.password\" = \"plain\"\n\"ssl.key.pem\" = \"plain\"\n",
+    );
+    let faults = load(&folder, &[]).unwrap_err();
+    assert_eq!(
+        faults
+            .iter()
+            .filter(|fault| fault.contains("a secret does not stand here"))
+            .count(),
+        2,
+        "{faults:?}"
+    );
+    assert!(!faults.join("").contains("plain"), "{faults:?}");
+}
+
+#[test]
 fn a_policy_that_is_not_there_is_told_where_it_is_named() {
     let folder = folder();
     edit(&folder, "cdrveil.toml", "\"policy.toml\"", "\"nowhere.toml\"");
     let faults = load(&folder, &[]).unwrap_err();
     assert!(
         faults[0].starts_with("cdrveil.toml:11:10: policy nowhere.toml cannot be read"),
+        "{faults:?}"
+    );
+    edit(&folder, "cdrveil.toml", "\"nowhere.toml\"", "\"policy.toml\"");
+    edit(&folder, "cdrveil.toml", "\"keyring.toml\"", "\"nowhere.toml\"");
+    let faults = load(&folder, &[]).unwrap_err();
+    assert!(
+        faults[0].starts_with("cdrveil.toml:14:11: keyring nowhere.toml cannot be read")
+            && faults[0].contains("cdrveil keys new"),
         "{faults:?}"
     );
 }

@@ -10,6 +10,16 @@ use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::{FieldSettings, FieldTable, FormatSettings, Formats, InputSettings};
 use crate::cdr::policy::{Action, Derived, Field, Pseudonymise, Scope};
 
+const ACTIONS: [&str; 5] = ["keep", "pseudonymise", "restrict", "coarsen", "drop"];
+
+/// The action a near spelling means: `pseudonymize`, `Keep`, `restricted`.
+fn meant(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase().replace("ize", "ise");
+    ACTIONS
+        .into_iter()
+        .find(|action| word.starts_with(action) || (word.len() > 3 && action.starts_with(&word)))
+}
+
 impl Checker<'_> {
     pub(super) fn action(
         &mut self,
@@ -31,7 +41,9 @@ impl Checker<'_> {
                 return None;
             }
         };
-        self.misplaced(name, word, table);
+        if ACTIONS.contains(&word) {
+            self.misplaced(name, word, table);
+        }
         match word {
             "keep" => Some(Action::Keep),
             "restrict" => Some(Action::Restrict),
@@ -39,7 +51,9 @@ impl Checker<'_> {
             "pseudonymise" => self.pseudonymise(name, field.span(), table, names, kinds, input),
             "coarsen" => self.coarsen(name, field.span(), table, input),
             _ => {
-                self.fault(span, format!("fields.{name}: action \"{word}\" is unknown (keep, pseudonymise, restrict, coarsen, drop)"));
+                let meant =
+                    meant(word).map_or_else(String::new, |action| format!("; did you mean \"{action}\"?"));
+                self.fault(span, format!("fields.{name}: action \"{word}\" is unknown (keep, pseudonymise, restrict, coarsen, drop){meant}"));
                 None
             }
         }

@@ -72,6 +72,12 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "\"hash\"",
                 "fields.id: action \"hash\" is unknown (keep, pseudonymise, restrict, coarsen, drop)",
             ),
+            (
+                "{ action = \"pseudonymise\", kind = \"phone\" }",
+                "{ action = \"pseudonymize\", kind = \"phone\" }",
+                "\"pseudonymize\"",
+                "is unknown (keep, pseudonymise, restrict, coarsen, drop); did you mean \"pseudonymise\"?",
+            ),
             ("id = \"keep\"", "id = {}", "{}", "fields.id: no action"),
             (
                 "id = \"keep\"",
