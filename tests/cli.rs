@@ -3,6 +3,8 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/open.rs"]
 mod open;
 #[path = "cli/readme.rs"]
@@ -771,7 +773,7 @@ fn what_was_moved_cut_or_renamed_does_not_open() {
 }
 
 #[test]
-fn explain_shows_the_policy_and_never_a_raw_value() {
+fn explain_shows_the_policy_and_what_would_be_public() {
     let place = Place::new();
     let table = place.run("explain --config cdrveil.toml");
     assert_eq!((table.code, table.err.as_str()), (0, ""));

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::cli::{ConfigArg, Exit, complain, complain_of};
+use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::daemon::{self, guarantee_note};
 use crate::pseudonym::epoch::EventTime;
@@ -35,8 +35,7 @@ pub(super) fn run(args: &Args) -> Exit {
     }
     let mut out = io::stdout().lock();
     if let Err(error) = report(&config, &mut out) {
-        complain(error);
-        return Exit::Internal;
+        return output_failed(&error);
     }
     if args.offline {
         Exit::Ok

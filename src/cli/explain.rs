@@ -1,6 +1,7 @@
 //! `cdrveil explain`: the policy as a table, and what it does to given records.
 //!
-//! Raw values are never shown: only names, actions, and what would be public.
+//! Shown are names, actions and what would be public: kept values as they are, and no
+//! value that is pseudonymised, restricted, coarsened or dropped.
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,16 +11,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cdr::Reason;
-use crate::cdr::csv;
+use crate::cdr::csv::{self, Dialect};
+use crate::cdr::json::{self, Member, Paths, Scanner};
 use crate::cdr::policy::{Action, Format, Policy, Scope, Unlisted};
-use crate::cli::{ConfigArg, Exit, complain, complain_of};
+use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Output, Payload, Stop};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Without FILE, and with nothing piped in, only the policy is shown.\n\
-    Records come from a file or stdin, so that no number stands in a command line; no raw value is shown."
+    Records come from a file or stdin, so that no number stands in a command line. Values that the policy\n\
+    keeps are shown, as they will be public; those it pseudonymises, restricts, coarsens or drops are not."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -39,18 +42,25 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let mut out = io::stdout().lock();
     let explained = table(&config.policy, &mut out)
-        .map_err(|error| error.to_string())
-        .and_then(|()| match input(args)? {
+        .map_err(Failure::Output)
+        .and_then(|()| match input(args).map_err(Failure::Other)? {
             Some((name, bytes)) => records(&config, &name, &bytes, &mut out),
             None => Ok(()),
         });
     match explained {
         Ok(()) => Exit::Ok,
-        Err(message) => {
+        Err(Failure::Output(error)) => output_failed(&error),
+        Err(Failure::Other(message)) => {
             complain(message);
             Exit::Internal
         }
     }
+}
+
+/// Why it ended early.
+enum Failure {
+    Output(io::Error),
+    Other(String),
 }
 
 fn input(args: &Args) -> Result<Option<(String, Vec<u8>)>, String> {
@@ -171,7 +181,7 @@ fn why(reason: Reason) -> &'static str {
     }
 }
 
-fn records(config: &Config, name: &str, bytes: &[u8], out: &mut impl Write) -> Result<(), String> {
+fn records(config: &Config, name: &str, bytes: &[u8], out: &mut impl Write) -> Result<(), Failure> {
     let keyring = Arc::clone(&config.keyring.keyring);
     let mut engine = Engine::new(
         Arc::clone(&config.policy),
@@ -179,7 +189,7 @@ fn records(config: &Config, name: &str, bytes: &[u8], out: &mut impl Write) -> R
         &config.destinations(),
         &config.recipients,
     )
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| Failure::Other(error.to_string()))?;
     let timestamp = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as i64);
@@ -215,8 +225,8 @@ fn records(config: &Config, name: &str, bytes: &[u8], out: &mut impl Write) -> R
         }
     });
     told.map_err(|stop| match stop {
-        Stop::Seal(error) => format!("sealing failed: {error}"),
-        Stop::Output(error) => error.to_string(),
+        Stop::Seal(error) => Failure::Other(format!("sealing failed: {error}")),
+        Stop::Output(error) => Failure::Output(error),
     })
 }
 
@@ -232,27 +242,96 @@ fn shown<'a>(policy: &Policy, at: usize, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The public record: field by field for CSV, as it is for JSON.
+/// One field of a public record: its name, what the policy does to it, what came of it.
+struct Part {
+    name: String,
+    how: String,
+    value: String,
+}
+
+/// The public record, field by field.
 fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()> {
-    let Format::Csv { dialect, .. } = policy.format else {
-        return writeln!(out, "  {}", String::from_utf8_lossy(record));
+    let parts = match &policy.format {
+        Format::Csv { dialect, .. } => csv_parts(policy, *dialect, record)?,
+        Format::Json { paths, .. } => {
+            writeln!(out, "  {}", String::from_utf8_lossy(record))?;
+            json_parts(policy, paths, record)?
+        }
     };
-    let (mut cells, mut scratch) = (Vec::new(), Vec::new());
-    csv::split(dialect, record, &mut cells).map_err(io::Error::other)?;
-    let names: Vec<String> = policy
-        .fields
-        .iter()
-        .map(|field| field.name.clone())
-        .chain(policy.appended())
-        .collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (at, (name, cell)) in names.iter().zip(&cells).enumerate() {
-        let value = String::from_utf8_lossy(csv::value(dialect, record, *cell, &mut scratch));
-        let how = policy
-            .fields
-            .get(at)
-            .map_or_else(|| "appended".to_owned(), |field| action(policy, &field.action));
-        writeln!(out, "  {name:width$}  {how:28}  {}", shown(policy, at, &value))?;
+    let width = |of: fn(&Part) -> &str| parts.iter().map(|part| of(part).chars().count()).max();
+    let name_width = width(|part| &part.name).unwrap_or(0);
+    let how_width = width(|part| &part.how).unwrap_or(0);
+    for Part { name, how, value } in &parts {
+        writeln!(out, "  {name:name_width$}  {how:how_width$}  {value}")?;
     }
     Ok(())
+}
+
+fn csv_parts(policy: &Policy, dialect: Dialect, record: &[u8]) -> io::Result<Vec<Part>> {
+    let (mut cells, mut scratch) = (Vec::new(), Vec::new());
+    csv::split(dialect, record, &mut cells).map_err(io::Error::other)?;
+    let fields = policy
+        .fields
+        .iter()
+        .map(|field| (field.name.clone(), action(policy, &field.action)));
+    let appended = policy
+        .appended()
+        .into_iter()
+        .map(|name| (name, "appended".to_owned()));
+    let named = fields.chain(appended).zip(&cells).enumerate();
+    Ok(named
+        .map(|(at, ((name, how), cell))| {
+            let value = String::from_utf8_lossy(csv::value(dialect, record, *cell, &mut scratch));
+            let value = shown(policy, at, &value).into_owned();
+            Part { name, how, value }
+        })
+        .collect())
+}
+
+fn json_parts(policy: &Policy, paths: &Paths, record: &[u8]) -> io::Result<Vec<Part>> {
+    let mut members = Vec::new();
+    Scanner::new()
+        .scan(record, paths, &mut members)
+        .map_err(io::Error::other)?;
+    let text = |member: &Member| String::from_utf8_lossy(&record[member.value()]).into_owned();
+    let mut parts = Vec::new();
+    for (at, field) in policy.fields.iter().enumerate() {
+        let here = members
+            .iter()
+            .filter(|member| member.path.is_some_and(|path| path.index() == at));
+        let values: Vec<String> = here.map(text).collect();
+        let value = match (&field.action, values.is_empty()) {
+            (Action::Restrict, true) => "(absent: sealed where it was there)".to_owned(),
+            (Action::Drop, true) => "(absent)".to_owned(),
+            (_, true) => "(the record has none)".to_owned(),
+            (_, false) => {
+                let label = |value: &String| shown(policy, at, value.trim_matches('"')).into_owned();
+                let told = |value: &String| {
+                    if value.starts_with("\"_") {
+                        label(value)
+                    } else {
+                        value.clone()
+                    }
+                };
+                values.iter().map(told).collect::<Vec<_>>().join(", ")
+            }
+        };
+        parts.push(Part {
+            name: field.name.clone(),
+            how: action(policy, &field.action),
+            value,
+        });
+    }
+    // What no path names was appended by us: derived values and the record id.
+    parts.extend(
+        members
+            .iter()
+            .filter(|member| member.path.is_none())
+            .map(|member| Part {
+                name: json::path_of(record, member),
+                how: "appended".to_owned(),
+                value: text(member),
+            }),
+    );
+    Ok(parts)
 }

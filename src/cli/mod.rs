@@ -126,6 +126,15 @@ fn complain(message: impl Display) {
     eprintln!("cdrveil: {message}");
 }
 
+/// A result that could not be written: a closed pipe is the reader's choice, anything else a fault.
+fn output_failed(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Exit::Ok;
+    }
+    complain(error);
+    Exit::Internal
+}
+
 /// All faults of a configuration, one a line, in the form editors and CI can follow.
 #[allow(clippy::print_stderr)]
 fn complain_of(faults: &[Fault]) {
