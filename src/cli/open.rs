@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::cdr::Reason;
-use crate::cli::{Exit, complain};
+use crate::cli::{Exit, complain, output_failed};
 use crate::kafka::reader::read_to_end;
 use crate::kafka::{ErrorClass, Kafka};
 use crate::seal::fields::{self, FieldKind};
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let flushed = desk.out.flush();
     match read {
         Err(exit) => exit,
-        Ok(()) if flushed.is_err() => Exit::Internal,
+        Ok(()) if flushed.is_err() => flushed.map_or_else(|error| output_failed(&error), |()| Exit::Ok),
         Ok(()) if desk.unopened > 0 => {
             complain(format!("{} records did not open", desk.unopened));
             Exit::Found
@@ -113,7 +113,7 @@ fn from_kafka(args: &Args, topic: &str, desk: &mut Desk<impl Write>) -> Result<(
             ControlFlow::Break(())
         }
     });
-    shown.map_err(|error| broken_output(&error))?;
+    shown.map_err(|error| output_failed(&error))?;
     read.map_err(|error| {
         complain(format!("{topic}: {error}"));
         let away = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Retriable)
@@ -155,7 +155,7 @@ fn from_files(files: &[PathBuf], desk: &mut Desk<impl Write>) -> Result<(), Exit
                 }
             }
         };
-        lines(file, input, desk).map_err(|error| broken_output(&error))?;
+        lines(file, input, desk).map_err(|error| output_failed(&error))?;
     }
     Ok(())
 }
@@ -192,15 +192,6 @@ fn lines(file: &Path, input: impl BufRead, desk: &mut Desk<impl Write>) -> io::R
         }
     }
     Ok(())
-}
-
-/// A closed pipe is the reader's choice, anything else a fault.
-fn broken_output(error: &io::Error) -> Exit {
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        return Exit::Ok;
-    }
-    complain(error);
-    Exit::Internal
 }
 
 /// Opens and shows, one record after another.
@@ -266,7 +257,7 @@ pub(super) struct Restricted {
     record_id: String,
     epoch: String,
     #[serde(serialize_with = "as_object")]
-    pub(super) fields: Vec<(String, Vec<Shown>)>,
+    fields: Vec<(String, Vec<Shown>)>,
     /// What is no UTF-8.
     #[serde(skip_serializing_if = "Map::is_empty")]
     fields_base64: Map<String, Value>,
@@ -286,11 +277,20 @@ pub(super) struct Rejected {
 /// One value of a field.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Shown {
+enum Shown {
     /// From CSV.
     Text(String),
     /// From JSON, as it stood there: reading `0.10000000000000000001` as a number would change it.
     Json(Box<RawValue>),
+}
+
+impl Restricted {
+    /// The fields alone, as one JSON object.
+    pub(super) fn fields_text(&self) -> serde_json::Result<String> {
+        let mut text = Vec::new();
+        as_object(&self.fields, &mut serde_json::Serializer::new(&mut text))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
 }
 
 /// A path that occurs more than once gives a list.

@@ -5,10 +5,12 @@
 //! acts transactions, so the demo runs at-least-once.
 
 mod calls;
+mod layout;
+mod pace;
 mod viewer;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -33,6 +35,7 @@ use crate::telemetry::Totals;
 use crate::telemetry::log::{self, LogLevel};
 
 use calls::Calls;
+use layout::terminal_width;
 use viewer::Viewer;
 
 /// The policy of the demo is the documented one.
@@ -75,6 +78,9 @@ pub(super) fn run(args: &Args) -> Exit {
         }
         Err(Failure::Daemon(error)) => {
             complain(&error);
+            if matches!(error, DaemonError::Admin { .. }) {
+                complain("--listen 127.0.0.1:0 takes any free port");
+            }
             exit_of(&error)
         }
         Err(Failure::Other(message)) => {
@@ -102,6 +108,7 @@ impl From<io::Error> for Failure {
 }
 
 fn demo(args: &Args) -> Result<Totals, Failure> {
+    announce();
     let folder = tempfile::Builder::new().prefix("cdrveil-demo-").tempdir()?;
     let broker = Embedded::start()?;
     for topic in TOPICS {
@@ -120,7 +127,7 @@ fn demo(args: &Args) -> Result<Totals, Failure> {
         &broker.brokers(),
         TOPICS.map(str::to_owned),
         opener,
-        io::stdout().is_terminal(),
+        terminal_width(),
     )?;
     let generator = Sink::connect(
         &Kafka::plain(&broker.brokers(), "cdrveil-demo", "generator"),
@@ -229,22 +236,26 @@ fn serve(config: Config, seconds: Option<u64>, brokers: &str, stop: &AtomicBool)
 }
 
 #[allow(clippy::print_stdout)] // the demo's own greeting
+fn announce() {
+    println!("cdrveil demo: starting the embedded broker and the daemon ...");
+}
+
+#[allow(clippy::print_stdout)] // the same
 fn introduce(address: SocketAddr, brokers: &str, columns: &str, appended: &str) {
     let [raw, public, restricted, rejected] = TOPICS;
-    println!(
-        "cdrveil demo: generated calls -> {raw} -> the real daemon -> {public}, {restricted}, {rejected}"
-    );
+    println!("  calls       generated -> {raw} -> the real daemon");
+    println!("              -> {public}, {restricted}, {rejected}");
     println!("  metrics     http://{address}/metrics");
     println!("  status      http://{address}/api/v1/status");
     println!("  topics      kcat -b {brokers} -C -t {public}   (in another terminal)");
-    println!(
-        "  guarantee   at-least-once: the embedded broker only acts transactions, Kafka is exactly-once"
-    );
+    println!("  guarantee   at-least-once: the embedded broker only acts transactions;");
+    println!("              on Kafka it is exactly-once");
     println!("  raw         {columns}");
     println!("  public      the same columns, then {appended}");
     println!();
-    println!("Some of the calls from all sides (restricted fields and rejects lie sealed on their topics;");
-    println!("they are opened here with the demo's own age identity):");
+    println!("Some of the calls from all sides (restricted fields and rejects lie sealed on");
+    println!("their topics; they are opened here with the demo's own age identity). The first");
+    println!("come when the daemon and this viewer have joined their groups: 3 to 5 seconds.");
     println!();
 }
 

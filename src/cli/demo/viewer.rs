@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use crate::cli::demo::layout::wrapped;
+use crate::cli::demo::pace::Pace;
 use crate::cli::open::{Line, rejected_line, restricted_line};
 use crate::engine::write_record_id;
 use crate::kafka::{Batch, Kafka, KafkaError, Message, Source};
@@ -38,11 +40,13 @@ pub(super) struct Viewer {
     opener: Opener,
     samples: BTreeMap<String, Sides>,
     counts: [u64; 4],
-    before: [u64; 4],
+    pace: Pace,
+    began: Instant,
     shown: Instant,
     rated: Instant,
     turn: usize,
-    colour: bool,
+    /// Of the terminal, if stdout is one.
+    width: Option<usize>,
 }
 
 impl Viewer {
@@ -50,7 +54,7 @@ impl Viewer {
         brokers: &str,
         topics: [String; 4],
         opener: Opener,
-        colour: bool,
+        width: Option<usize>,
     ) -> Result<Self, KafkaError> {
         let kafka = Kafka::plain(brokers, "cdrveil-demo-viewer", "viewer");
         Ok(Self {
@@ -60,11 +64,12 @@ impl Viewer {
             opener,
             samples: BTreeMap::new(),
             counts: [0; 4],
-            before: [0; 4],
+            pace: Pace::default(),
+            began: Instant::now(),
             shown: Instant::now(),
             rated: Instant::now(),
             turn: 0,
-            colour,
+            width,
         })
     }
 
@@ -145,10 +150,9 @@ impl Viewer {
         self.samples.entry(id.to_owned()).or_default()
     }
 
-    /// One record from all its sides; every third time a rejected one.
+    /// One record from all its sides; every third one is a rejected one.
     fn show(&mut self, out: &mut impl Write) -> io::Result<()> {
-        self.turn += 1;
-        let rejects = self.turn.is_multiple_of(3);
+        let rejects = self.turn % 3 == 2;
         let wanted = |sides: &Sides| {
             let rejected = matches!(sides.opened, Some(Line::Rejected(_)));
             if rejects {
@@ -157,15 +161,19 @@ impl Viewer {
                 sides.raw.is_some() && sides.public.is_some() && sides.opened.is_some()
             }
         };
-        let Some(id) = self
-            .samples
-            .iter()
-            .rev()
-            .find(|(_, sides)| wanted(sides))
-            .map(|(id, _)| id.clone())
-        else {
+        // Most drama numbers are in no range of their plan: one that has a class shows more.
+        let classed = |sides: &Sides| {
+            let public = sides.public.as_deref().unwrap_or_default();
+            !public.contains(",unknown,")
+        };
+        let found = || self.samples.iter().rev().filter(|(_, sides)| wanted(sides));
+        let best = found()
+            .find(|(_, sides)| classed(sides))
+            .or_else(|| found().next());
+        let Some(id) = best.map(|(id, _)| id.clone()) else {
             return Ok(());
         };
+        self.turn += 1;
         self.shown = Instant::now();
         let Some(sides) = self.samples.remove(&id) else {
             return Ok(());
@@ -179,7 +187,7 @@ impl Viewer {
                 let sealed = format!("reason {}; sealed, opened here: {raw}", rejected.reason);
                 self.line(out, "rejected  ", "33", &sealed)?;
             }
-            opened => {
+            Some(Line::Restricted(restricted)) => {
                 self.line(out, "raw       ", "31", sides.raw.as_deref().unwrap_or_default())?;
                 self.line(
                     out,
@@ -187,15 +195,17 @@ impl Viewer {
                     "32",
                     sides.public.as_deref().unwrap_or_default(),
                 )?;
-                let fields = serde_json::to_string(&opened).map_err(io::Error::other)?;
+                let fields = restricted.fields_text().map_err(io::Error::other)?;
                 self.line(out, "restricted", "33", &format!("sealed, opened here: {fields}"))?;
             }
+            None => {}
         }
         writeln!(out)
     }
 
     fn line(&self, out: &mut impl Write, label: &str, colour: &str, text: &str) -> io::Result<()> {
-        if self.colour {
+        let text = wrapped(text, self.width, label.len() + 1);
+        if self.width.is_some() {
             writeln!(out, "\x1b[{colour}m{label}\x1b[0m {text}")
         } else {
             writeln!(out, "{label} {text}")
@@ -203,29 +213,17 @@ impl Viewer {
     }
 
     fn rate(&mut self, out: &mut impl Write) -> io::Result<()> {
-        let seconds = self.rated.elapsed().as_secs_f64();
         self.rated = Instant::now();
-        let each: Vec<u64> = self
-            .counts
-            .iter()
-            .zip(self.before)
-            .map(|(now, before)| ((now - before) as f64 / seconds) as u64)
-            .collect();
-        let first = self.before == [0; 4];
-        self.before = self.counts;
-        if first {
-            return Ok(()); // it counts what waited while the viewer joined its group
-        }
+        let counts = self.counts;
+        // The first call counts what waited while the viewer joined its group.
+        let Some(each) = self.pace.rates(self.began.elapsed(), counts) else {
+            return Ok(());
+        };
+        let in_flight = counts[RAW].saturating_sub(counts[PUBLIC] + counts[REJECTED]);
         writeln!(
             out,
-            "-- per second: raw {}, public {}, restricted {}, rejected {}   -- so far: raw {}, public {}, rejected {}",
-            each[RAW],
-            each[PUBLIC],
-            each[RESTRICTED],
-            each[REJECTED],
-            self.counts[RAW],
-            self.counts[PUBLIC],
-            self.counts[REJECTED]
+            "-- per second: raw {}, public {}, rejected {} | in flight {in_flight} | total {}",
+            each[RAW], each[PUBLIC], each[REJECTED], counts[RAW]
         )
     }
 }
