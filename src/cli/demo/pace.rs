@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// At-least-once writes about once a second: over less, a steady stream looks like one that stumbles.
 const WINDOW: Duration = Duration::from_secs(5);
+/// Over less than this nothing is said.
+const LEAST: Duration = Duration::from_secs(2);
 
 /// Counts at moments of the last seconds.
 #[derive(Default)]
@@ -23,9 +25,10 @@ impl Pace {
             self.0.pop_front();
         }
         let (first, before) = *self.0.front()?;
-        let seconds = at.saturating_sub(first).as_secs_f64();
-        let rate = |index: usize| ((counts[index] - before[index]) as f64 / seconds).round() as u64;
-        (seconds > 0.0).then(|| std::array::from_fn(rate))
+        let seen = at.saturating_sub(first);
+        let rate =
+            |index: usize| ((counts[index] - before[index]) as f64 / seen.as_secs_f64()).round() as u64;
+        (seen >= LEAST).then(|| std::array::from_fn(rate))
     }
 }
 
@@ -44,8 +47,8 @@ mod tests {
             let at = Duration::from_secs(second as u64);
             shown.extend(pace.rates(at, [second as u64 * 1_000, public, 0, 0]));
         }
-        assert_eq!(shown.len(), 7, "the first has nothing before it");
-        for rates in &shown[4..] {
+        assert_eq!(shown.len(), 6, "the first have too little before them");
+        for rates in &shown[3..] {
             assert_eq!(rates[0], 1_000);
             assert!((900..1_100).contains(&rates[1]), "{shown:?}");
         }

@@ -215,7 +215,10 @@ impl Viewer {
     fn rate(&mut self, out: &mut impl Write) -> io::Result<()> {
         self.rated = Instant::now();
         let counts = self.counts;
-        // The first call counts what waited while the viewer joined its group.
+        // What waited while the groups were joined is no rate.
+        if counts[PUBLIC] == 0 {
+            return Ok(());
+        }
         let Some(each) = self.pace.rates(self.began.elapsed(), counts) else {
             return Ok(());
         };
