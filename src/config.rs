@@ -328,7 +328,7 @@ impl Checker<'_> {
             if !legal_topic(name) {
                 self.fault(
                     topic.span(),
-                    format!("[topics] {role}: \"{name}\" is no topic name: 1 to 249 of a-z A-Z 0-9 . _ -"),
+                    format!("[topics] {role} is no topic name: 1 to 249 of a-z A-Z 0-9 . _ -"),
                 );
             }
             if let Some(other) = seen.insert(name, role) {
