@@ -122,7 +122,10 @@ fn without_value(message: &str) -> String {
         let kind_ends = rest.find(['"', '`', ',']).unwrap_or(rest.len());
         let kind = rest[..kind_ends].trim_end();
         // The value may hold anything, this word too; what is expected never does.
-        let expected = rest.rfind(", expected ").map_or("", |at| &rest[at..]);
+        let expected = rest
+            .rsplit_once(", expected ")
+            .map(|(_, expected)| in_words(expected));
+        let expected = expected.map_or_else(String::new, |expected| format!(", expected {expected}"));
         return format!("{start}{kind}{expected}");
     }
     if message.starts_with("unknown variant ") {
@@ -130,6 +133,17 @@ fn without_value(message: &str) -> String {
         return format!("unknown word{expected}");
     }
     message.to_owned()
+}
+
+/// serde names Rust's types; who writes the file knows TOML's.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list, such as [\"..\", \"..\"]",
+        "a map" => "a table",
+        "i64" | "u32" | "u8" => "a whole number",
+        expected if expected.starts_with("struct ") => "a table",
+        expected => expected,
+    }
 }
 
 /// As many hex digits on end are a key, not a name or a checksum that people read.
@@ -240,7 +254,15 @@ mod tests {
         for (said, shown) in [
             (
                 r#"invalid type: string "a \"b, expected c", expected a sequence"#,
-                "invalid type: string, expected a sequence",
+                "invalid type: string, expected a list, such as [\"..\", \"..\"]",
+            ),
+            (
+                "invalid type: string \"abc\", expected i64",
+                "invalid type: string, expected a whole number",
+            ),
+            (
+                "invalid type: string \"abc\", expected struct TopicSettings",
+                "invalid type: string, expected a table",
             ),
             (
                 "invalid type: integer `4711`, expected a string",

@@ -54,7 +54,7 @@ impl From<Exit> for ExitCode {
                   fields sealed to a restricted topic, and rejects (sealed, with a reason) what it cannot read.",
     after_help = "Start with:  cdrveil demo --seconds 20\n\
                   Exit codes:  0 ok, 1 a check found something, 64 usage, 69 broker unavailable, 70 internal,\n\
-                  \x20            78 configuration, policy, keyring, recipient or a missing topic"
+                  \x20            78 configuration, policy, keyring, recipient or a missing topic, 130 and 143 interrupted"
 )]
 struct Cli {
     #[command(subcommand)]

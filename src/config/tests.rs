@@ -133,7 +133,7 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
     );
     let file = load(&folder, &[]).unwrap_err();
     assert!(
-        file[0].ends_with("invalid type: string, expected a sequence"),
+        file[0].contains("invalid type: string, expected a list, such as"),
         "{file:?}"
     );
     let folder = self::folder();
