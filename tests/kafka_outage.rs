@@ -25,6 +25,7 @@ fn a_broker_that_goes_away_and_comes_back_is_waited_for() {
     let mut lane = Member::join(&broker, "group", &raw, &[]);
     lane.read_until(5);
     let mut sink = transactional(&broker, "id", &[&out]);
+    commit_in_slices(&broker, &mut sink);
     sink.begin().unwrap();
     write(&mut sink, 0..5);
     broker.kill();
@@ -60,7 +61,26 @@ fn a_broker_that_goes_away_and_comes_back_is_waited_for() {
         lane.step();
     }
     assert_eq!(lane.committed(), [(place(0), Some(8))]);
-    assert_eq!(broker.read_all(&out, Isolation::Committed).len(), 5);
+    assert_eq!(broker.read_all(&out, Isolation::Committed).len(), 7);
+}
+
+/// A commit whose time is up goes on, and the same call takes it up.
+fn commit_in_slices(broker: &Broker, sink: &mut Sink) {
+    sink.begin().unwrap();
+    write(sink, 0..2);
+    broker.pause();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let error = sink.commit(Some(Duration::from_millis(300))).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Retriable, "{error}");
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+    broker.resume();
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = sink.commit(Some(Duration::from_millis(300))) {
+        assert_eq!(error.class(), ErrorClass::Retriable, "{error}");
+        assert!(Instant::now() < deadline, "never committed");
+    }
 }
 
 fn nothing_hangs_when_the_broker_is_gone() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use support::deployment::{Daemon, Deployment, totals};
 use support::kafka::{Broker, Input, Isolation, shared, unique};
 use support::ledger::{Feeder, await_done, exactly_once};
+use support::mishaps::{delete_records, delete_topic, flip_bit, set_offset};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 4;
@@ -25,6 +26,11 @@ fn main() {
         a_record_the_rejected_topic_refuses_too_is_named_there,
         a_record_no_topic_takes_leaves_at_least_once_going,
         batches_are_no_larger_than_the_outputs_take,
+        what_retention_deleted_unread_is_counted_and_the_rest_goes_on,
+        a_topic_cut_below_the_committed_offset_stops_the_daemon,
+        a_topic_made_anew_is_read_from_its_start,
+        what_cannot_be_read_is_not_passed_over,
+        a_stop_is_heard_while_the_broker_is_away,
     ]
 }
 
@@ -302,4 +308,142 @@ fn batches_are_no_larger_than_the_outputs_take() {
         "{log}"
     );
     assert!(!log.contains("refuses a record"), "{log}");
+}
+
+fn rows(numbers: std::ops::Range<usize>) -> impl Iterator<Item = Vec<u8>> {
+    numbers.map(|number| {
+        format!("c-{number},voice,+447700900001,07700 900002,234150000000001,1234,2026-11-05 09:15:00,42,")
+            .into_bytes()
+    })
+}
+
+fn lost(daemon: &Daemon, deployment: &Deployment) -> Option<f64> {
+    let series = format!(
+        "cdrveil_lost_offsets_total{{topic=\"{}\",partition=\"0\"}}",
+        deployment.raw
+    );
+    daemon.metric(&series)
+}
+
+/// First while the daemon is away and more comes, then while it runs and nothing does.
+fn what_retention_deleted_unread_is_counted_and_the_rest_goes_on() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.produce(broker, 1, rows(0..100));
+    set_offset(broker, &deployment.group, &deployment.raw, 20);
+    delete_records(broker, &deployment.raw, 50);
+    let daemon = deployment.start();
+    await_done(broker, &deployment, &[100], &[&daemon]);
+    assert_eq!(lost(&daemon, &deployment), Some(30.0));
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(totals(&log)[0], 50, "{log}");
+    assert!(log.contains("retention deleted records"), "{log}");
+
+    deployment.produce(broker, 1, rows(100..110));
+    delete_records(broker, &deployment.raw, 110);
+    let daemon = deployment.start();
+    daemon.await_log("retention deleted records", PATIENCE);
+    assert_eq!(lost(&daemon, &deployment), Some(10.0));
+    deployment.produce(broker, 1, rows(110..111));
+    await_done(broker, &deployment, &[111], &[&daemon]);
+    assert_eq!(lost(&daemon, &deployment), Some(10.0), "told once");
+    let (_, log) = daemon.stop();
+    assert_eq!(totals(&log)[0], 1, "{log}");
+}
+
+/// Reading would begin at the start again, and everything below the committed offset be taken for read.
+fn a_topic_cut_below_the_committed_offset_stops_the_daemon() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.produce(broker, 1, rows(0..10));
+    set_offset(broker, &deployment.group, &deployment.raw, 1_000);
+    let mut daemon = deployment.start();
+    let status = daemon.wait(PATIENCE);
+    let log = daemon.log();
+    assert_eq!(status.code(), Some(70), "{log}");
+    let said = format!(
+        "{}/0 has begun again: offset 0 came where 1000 was next",
+        deployment.raw
+    );
+    assert!(log.contains(&said), "{log}");
+    let public = broker.read_all(&deployment.public, Isolation::Committed);
+    assert_eq!(public.len(), 0);
+}
+
+/// The running daemon may or may not be told in time; the broker forgets the group's offsets with the topic.
+fn a_topic_made_anew_is_read_from_its_start() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.produce(broker, 1, rows(0..20));
+    let mut daemon = deployment.start();
+    await_done(broker, &deployment, &[20], &[&daemon]);
+    delete_topic(broker, &deployment.raw);
+    broker.create_topic(&deployment.raw, 1, &[]);
+    deployment.produce(broker, 1, rows(20..30));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let public = broker.read_all(&deployment.public, Isolation::Committed).len();
+        if public == 30 {
+            break;
+        }
+        if daemon.ended() {
+            let log = daemon.log();
+            assert!(
+                log.contains("/0 has begun again: offset 0 came where 20 was next"),
+                "{log}"
+            );
+            daemon = deployment.start();
+        }
+        assert!(Instant::now() < deadline, "{public} of 30\n{}", daemon.log());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A flipped bit on the broker's disk: librdkafka goes on behind the batch. In one run it is mended in time.
+fn what_cannot_be_read_is_not_passed_over() {
+    let broker = Broker::start();
+    let deployment = Deployment::new(&broker, 1);
+    for batch in 0..3 {
+        deployment.produce(&broker, 1, rows(batch * 10..batch * 10 + 10));
+    }
+    flip_bit(&broker, &deployment.raw, "c-15,voice");
+    let mut daemon = deployment.start();
+    let status = daemon.wait(PATIENCE);
+    let log = daemon.log();
+    assert_eq!(status.code(), Some(70), "{log}");
+    let said = format!("{}/0 cannot be read at offset 10, after 3 tries", deployment.raw);
+    assert!(log.contains(&said), "{log}");
+    await_done(&broker, &deployment, &[10], &[]);
+
+    let daemon = deployment.start();
+    daemon.await_log("fetching them again", PATIENCE);
+    flip_bit(&broker, &deployment.raw, "b-15,voice");
+    await_done(&broker, &deployment, &[30], &[&daemon]);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    let public = broker.read_all(&deployment.public, Isolation::Committed);
+    assert_eq!(public.len(), 30, "none lost, none doubled\n{log}");
+}
+
+/// Before it answered once, and with a transaction open.
+fn a_stop_is_heard_while_the_broker_is_away() {
+    let broker = Broker::start();
+    let deployment = Deployment::new(&broker, 1);
+    let delivery = "lanes = 1\ncommit_interval = \"1s\"\ntransaction_timeout = \"3s\"";
+    deployment.config_as("cdrveil.toml", "0", delivery, "");
+    let feeder = Feeder::start(&broker, &deployment.raw, 1, 500);
+    let daemon = deployment.start();
+    await_progress(&daemon, "before");
+    broker.pause();
+    thread::sleep(Duration::from_millis(1_500));
+    let began = Instant::now();
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{status}\n{log}");
+    println!("stopped {:.1?} after it was told", began.elapsed());
+    broker.resume();
+    let fed = feeder.finish();
+    let daemon = deployment.start();
+    await_done(&broker, &deployment, &fed, &[&daemon]);
+    exactly_once(&broker, &deployment, &fed);
 }

@@ -1,6 +1,7 @@
 //! A batch of messages as librdkafka holds them: nothing is copied, nothing allocated per message.
 //!
-//! Invariant: a filled batch keeps its client alive, so its messages may outlast the [`Source`](super::Source).
+//! Invariants: a filled batch keeps its client alive, so its messages may outlast the [`Source`](super::Source);
+//! behind a place that could not be read, it holds no message of that partition.
 
 #![allow(unsafe_code)] // reads librdkafka's messages in place
 
@@ -13,6 +14,8 @@ use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::client::Client;
+use super::error::{ErrorClass, KafkaError};
+use super::source::TopicPartition;
 
 /// At most so many messages per poll; more measured no faster.
 pub(super) const CAPACITY: usize = 1000;
@@ -22,6 +25,18 @@ pub(super) const CAPACITY: usize = 1000;
 pub struct Batch {
     messages: Vec<*mut sys::rd_kafka_message_t>,
     client: Option<Arc<Client>>,
+    faults: Vec<Fault>,
+}
+
+/// Where a partition could not be read on. librdkafka would go on behind it: seek, or records are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The partition.
+    pub place: TopicPartition,
+    /// Offset of the batch that cannot be read, as far as librdkafka knows it.
+    pub offset: i64,
+    /// What is wrong with it.
+    pub error: KafkaError,
 }
 
 // SAFETY: messages are reference-counted by librdkafka and may be read and freed on any one thread.
@@ -51,6 +66,7 @@ impl Batch {
         Self {
             messages: Vec::with_capacity(CAPACITY),
             client: None,
+            faults: Vec::new(),
         }
     }
 
@@ -87,6 +103,12 @@ impl Batch {
             unsafe { sys::rd_kafka_message_destroy(message) };
         }
         self.client = None;
+        self.faults.clear();
+    }
+
+    /// Where partitions could not be read on; seek there before the next poll.
+    pub fn take_faults(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.faults)
     }
 
     /// Room for librdkafka to write message pointers into, after those already there.
@@ -109,17 +131,37 @@ impl Batch {
         }
     }
 
-    /// Takes out what is not a message but an error, and returns the first worth telling.
-    pub(super) fn take_error(&mut self) -> Option<super::KafkaError> {
+    /// Takes out what is not a message but an error. What spoils one partition becomes a [`Fault`], and takes along
+    /// what was read of it behind; of the others, the first worth telling is returned.
+    pub(super) fn take_error(&mut self) -> Option<KafkaError> {
+        let topics: &[CString] = self.client.as_ref().map_or(&[], |client| &client.events().topics);
+        let faults = &mut self.faults;
         let mut first = None;
         self.messages.retain(|&message| {
             // SAFETY: alive until freed below, and then no longer kept.
-            let code = unsafe { (*message).err };
-            if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            let raw = unsafe { &*message };
+            let error = KafkaError::from_code(raw.err);
+            if error.is_none() && faults.is_empty() {
                 return true;
             }
-            if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF && first.is_none() {
-                first = super::KafkaError::from_code(code);
+            let place = (!raw.rkt.is_null() && raw.partition >= 0).then(|| TopicPartition {
+                topic: topic_index(raw.rkt, topics),
+                partition: raw.partition,
+            });
+            // Behind a batch that cannot be read, librdkafka finds anything: messages, other errors, other offsets.
+            let behind = faults.iter().any(|fault| Some(fault.place) == place);
+            match (error, place) {
+                (None, _) if !behind => return true,
+                (_, Some(_)) if behind => {}
+                (Some(error), Some(place)) if spoils(&error) => faults.push(Fault {
+                    place,
+                    offset: raw.offset,
+                    error,
+                }),
+                (Some(error), _) if raw.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                    first.get_or_insert(error);
+                }
+                _ => {}
             }
             // SAFETY: as above.
             unsafe { sys::rd_kafka_message_destroy(message) };
@@ -127,6 +169,12 @@ impl Batch {
         });
         first
     }
+}
+
+/// Whether an error of one partition says that data of it cannot be read: all but those that end by themselves and
+/// those that an administrator must end.
+fn spoils(error: &KafkaError) -> bool {
+    !matches!(error.class(), ErrorClass::Retriable | ErrorClass::Unavailable) && !error.is_denied()
 }
 
 impl Drop for Batch {

@@ -30,7 +30,6 @@ const RETRIED: &[&str] = &[
     "HEARTBEAT",
     "METADATA",
     "OFFREQ",
-    "OFFSET",
     "PARTCNT",
     "REQTMOUT",
     "SESSION",
@@ -144,6 +143,7 @@ mod tests {
             (3, "SSL", Level::ERROR),
             (4, "CONFWARN", Level::WARN),
             (4, "MAXPOLL", Level::WARN),
+            (4, "OFFSET", Level::WARN),
             (6, "BROKER", Level::INFO),
             (7, "BROKER", Level::DEBUG),
         ] {

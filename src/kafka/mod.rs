@@ -8,6 +8,7 @@
 //!   or aborts, then [`Source::complete`] lets go or takes over; librdkafka waits for that call.
 //! - Messages in a [`Batch`] come before the rebalance handed out with it.
 //! - Errors are sorted once, as an [`ErrorClass`]: same call again, abort and begin anew, wait, or stop.
+//! - What spoils one partition is a [`Fault`] of the batch: librdkafka would read on behind it, so seek first.
 //! - Control records occupy offsets: "caught up" is never inferred from them.
 
 mod batch;
@@ -15,6 +16,7 @@ mod client;
 pub mod cluster;
 pub mod embedded;
 mod error;
+mod group;
 mod log;
 mod partition;
 mod properties;
@@ -23,9 +25,10 @@ mod settings;
 mod sink;
 mod source;
 
-pub use batch::{Batch, Message};
+pub use batch::{Batch, Fault, Message};
 pub use error::{ErrorClass, KafkaError};
+pub use group::GroupMetadata;
 pub use partition::partition_for_key;
 pub use settings::{Kafka, KafkaSettings, PropertyValue};
 pub use sink::{Outgoing, ProduceError, Sink, SinkMode};
-pub use source::{GroupMetadata, Loss, OFFSET_BEGINNING, Rebalance, Source, TopicPartition};
+pub use source::{Loss, OFFSET_BEGINNING, Rebalance, Source, TopicPartition};

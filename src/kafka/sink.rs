@@ -16,8 +16,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{Client, PartitionList, Role, millis, topic_names};
 use super::error::{Flag, KafkaError};
+use super::group::GroupMetadata;
 use super::settings::Kafka;
-use super::source::{GroupMetadata, TopicPartition, check};
+use super::source::{TopicPartition, check};
 
 /// How a sink's records become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,12 +184,13 @@ impl Sink {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Flushes and commits the open transaction. `None` waits as long as it takes, which is what librdkafka
-    /// recommends: it is bounded by the transaction timeout.
+    /// Flushes and commits the open transaction. `None` waits as long as it takes: while the coordinator is away, that
+    /// has no bound.
     ///
     /// # Errors
     ///
-    /// Retriable: the same call again, nothing else meanwhile. Anything else: abort, and make the producer again.
+    /// Retriable, also when `timeout` is over: librdkafka goes on with it; the same call again takes it up, and
+    /// nothing else may be called meanwhile. Anything else: abort, and make the producer again.
     pub fn commit(&mut self, timeout: Option<Duration>) -> Result<(), KafkaError> {
         // SAFETY: as in `init_transactions`.
         let failed = unsafe {

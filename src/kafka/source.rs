@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // calls librdkafka's consumer
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use super::batch::Batch;
 use super::client::{Client, Events, PartitionList, Role, lock, millis, record_rebalance, topic_names};
 use super::error::{Flag, KafkaError};
+use super::group::GroupMetadata;
 use super::settings::Kafka;
 
 /// How long a seek waits between tries while an assignment is still being carried out.
@@ -112,7 +113,8 @@ impl Source {
     /// # Errors
     ///
     /// What librdkafka reports outside any call, told once: no broker reachable, access denied, this client
-    /// fatally at an end. The batch is empty then.
+    /// fatally at an end. The batch is empty then. What spoils one partition only is a [`Fault`](super::Fault) of
+    /// the batch.
     pub fn poll(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Option<Rebalance>, KafkaError> {
         batch.clear();
         if let Some(error) = self.deferred.take() {
@@ -131,11 +133,13 @@ impl Source {
         }
 
         let error = batch.take_error().or_else(|| self.client.take_trouble());
-        // A fatal error comes as a bare "fatal"; what it was stands with the client.
-        let error = error.map(|error| match error.code() {
-            Code::Fatal => self.client.fatal_error().unwrap_or(error),
-            _ => error,
-        });
+        // A client at its end may say so only once, among other errors; it never polls anything again.
+        let fatal = if error.is_some() || batch.is_empty() {
+            self.client.fatal_error()
+        } else {
+            None
+        };
+        let error = fatal.or(error);
         if batch.is_empty() {
             if let Some(error) = error {
                 return Err(error);
@@ -278,19 +282,23 @@ impl Source {
     ///
     /// Only when this source never joined a group.
     pub fn group_metadata(&self) -> Result<GroupMetadata, KafkaError> {
-        // SAFETY: the handle is alive; the result is the caller's to free.
-        let raw = unsafe { sys::rd_kafka_consumer_group_metadata(self.client.handle()) };
-        if raw.is_null() {
-            return Err(KafkaError::fatal("this source is in no group"));
-        }
-        Ok(GroupMetadata {
-            raw,
-            client: Arc::clone(&self.client),
-        })
+        GroupMetadata::of(&self.client)
     }
 
     /// The end of a partition as the last fetch saw it, without asking a broker; `None` before the first.
     pub fn high_watermark(&self, place: TopicPartition) -> Option<i64> {
+        self.watermarks(place)
+            .map(|(_, high)| high)
+            .filter(|high| *high >= 0)
+    }
+
+    /// The first offset that retention has left in a partition, as the last fetch saw it; as
+    /// [`high_watermark`](Self::high_watermark).
+    pub fn low_watermark(&self, place: TopicPartition) -> Option<i64> {
+        self.watermarks(place).map(|(low, _)| low).filter(|low| *low >= 0)
+    }
+
+    fn watermarks(&self, place: TopicPartition) -> Option<(i64, i64)> {
         let topic = self.client.events().topics.get(place.topic)?;
         let (mut low, mut high) = (-1, -1);
         // SAFETY: the handle is alive; both out-pointers are written on success.
@@ -303,7 +311,7 @@ impl Source {
                 &raw mut high,
             )
         };
-        (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+        (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then_some((low, high))
     }
 
     /// Lets go of everything and leaves, for at most `budget`; a static member keeps its place in the group
@@ -316,12 +324,14 @@ impl Source {
         // SAFETY: the handle and the queue are alive; a null list stands for no partitions; close is asked for
         // once, and its events, our rebalance callback among them, are served on this thread.
         unsafe {
-            if unanswered {
-                sys::rd_kafka_assign(self.client.handle(), ptr::null());
-            }
             let refused = sys::rd_kafka_consumer_close_queue(self.client.handle(), self.queue.0);
             if KafkaError::from_raw(refused).is_some() {
                 return;
+            }
+            // Only now: before the close, the cooperative protocol refuses it (_STATE), and the close would wait
+            // for the answer to a rebalance that nobody gives.
+            if unanswered {
+                sys::rd_kafka_assign(self.client.handle(), ptr::null());
             }
             let mut batch = Batch::new();
             while sys::rd_kafka_consumer_closed(self.client.handle()) == 0 && Instant::now() < deadline {
@@ -367,51 +377,6 @@ impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source")
             .field("outstanding", &self.outstanding)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A member's place in its group at one moment (KIP-447), with the names its partitions point into.
-pub struct GroupMetadata {
-    raw: *mut sys::rd_kafka_consumer_group_metadata_t,
-    client: Arc<Client>,
-}
-
-impl GroupMetadata {
-    pub(super) fn as_ptr(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
-        self.raw
-    }
-
-    pub(super) fn topics(&self) -> &[CString] {
-        &self.client.events().topics
-    }
-
-    /// The generation of the group this was taken in.
-    pub fn generation(&self) -> i32 {
-        // SAFETY: alive.
-        unsafe { sys::rd_kafka_consumer_group_metadata_generation_id(self.raw) }
-    }
-
-    /// The member id the coordinator gave.
-    pub fn member_id(&self) -> String {
-        // SAFETY: alive; NUL-terminated.
-        unsafe { CStr::from_ptr(sys::rd_kafka_consumer_group_metadata_member_id(self.raw)) }
-            .to_string_lossy()
-            .into_owned()
-    }
-}
-
-impl Drop for GroupMetadata {
-    fn drop(&mut self) {
-        // SAFETY: ours alone.
-        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.raw) };
-    }
-}
-
-impl std::fmt::Debug for GroupMetadata {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupMetadata")
-            .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
 }

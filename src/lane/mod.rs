@@ -6,6 +6,8 @@
 //! producer and goes back to the offsets the broker has (KIP-447; librdkafka
 //! has no KIP-890, so an abort alone is not trusted).
 
+mod assignment;
+mod commit;
 mod poison;
 mod progress;
 mod recovery;
@@ -21,11 +23,10 @@ use crate::cdr::Reason;
 use crate::cdr::policy::Policy;
 use crate::config::{Delivery, Guarantee, Topics};
 use crate::engine::{Destinations, Engine, Payload, Stop, write_record_id};
-use crate::kafka::{
-    Batch, ErrorClass, Kafka, KafkaError, Loss, Message, Rebalance, Sink, SinkMode, Source, TopicPartition,
-};
+use crate::kafka::{Batch, Kafka, KafkaError, Message, Rebalance, Sink, SinkMode, Source, TopicPartition};
+use crate::lane::assignment::Unreadable;
 use crate::lane::poison::{Poison, Sentence};
-use crate::lane::progress::Progress;
+use crate::lane::progress::{Arrival, Progress};
 use crate::lane::recovery::Fences;
 use crate::lane::writer::Writer;
 use crate::pseudonym::keyring::Keyring;
@@ -35,9 +36,6 @@ use crate::telemetry::{LaneCounts, LaneState, Now, Telemetry};
 
 /// How long one poll may block: the rhythm of heartbeats, keyring swaps and stops.
 const POLL: Duration = Duration::from_millis(100);
-
-/// One question for the group's committed offsets; short, as it holds up what is open.
-const ASK_COMMITTED: Duration = Duration::from_secs(3);
 
 /// Indices of the output topics in the sink.
 const PUBLIC: usize = 0;
@@ -101,6 +99,36 @@ pub enum LaneError {
         /// What Kafka said.
         error: KafkaError,
     },
+    /// A partition began again below what was read of it.
+    #[error(
+        "{topic}/{partition} has begun again: offset {offset} came where {next} was next. The topic was made anew or cut short, and only people can tell which; nothing of it was written. Stop every instance, set the group's offset of this partition (kafka-consumer-groups --reset-offsets: --to-earliest if it was made anew, --to-offset with the first new record's if it was cut), start again"
+    )]
+    BegunAgain {
+        /// Raw topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset that came.
+        offset: i64,
+        /// Offset that was next.
+        next: i64,
+    },
+    /// What the broker has of a partition cannot be read, however often it is asked for.
+    #[error(
+        "{topic}/{partition} cannot be read at offset {offset}, after {tries} tries: mend that replica of the partition, or move its leader; everything before it is committed ({error})"
+    )]
+    Unreadable {
+        /// Raw topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset of the batch.
+        offset: i64,
+        /// How often it was fetched.
+        tries: u32,
+        /// What is wrong with it.
+        error: KafkaError,
+    },
 }
 
 /// What ends a turn of the loop early.
@@ -131,6 +159,7 @@ struct Lane<'a> {
     fences: Fences,
     /// Partitions given to us whose committed offsets are not known yet: until they are, librdkafka waits.
     offered: Option<Rebalance>,
+    unreadable: Unreadable,
     /// Recoveries since the last commit.
     setbacks: u32,
     /// When the open transaction began, and how many messages it holds.
@@ -178,6 +207,7 @@ pub fn run(plan: &LanePlan, index: usize) -> Result<(), LaneError> {
         poison: Poison::default(),
         fences: Fences::default(),
         offered: None,
+        unreadable: Unreadable::default(),
         setbacks: 0,
         open: None,
         started: Instant::now(),
@@ -185,6 +215,9 @@ pub fn run(plan: &LanePlan, index: usize) -> Result<(), LaneError> {
         record_id: Vec::new(),
     };
     let result = lane.work();
+    if result.is_err() {
+        lane.give_up();
+    }
     plan.telemetry.lane_state(index, LaneState::Stopped);
     lane.source.close(Duration::from_secs(5));
     result
@@ -233,6 +266,8 @@ impl Lane<'_> {
             Ok(event) => event,
             Err(error) => return self.consumer_error(error),
         };
+        let faults = self.batch.take_faults();
+        let idle = self.batch.is_empty();
         let written = self.write_batch();
         if let Some(event) = event {
             match written {
@@ -242,8 +277,12 @@ impl Lane<'_> {
             }
         }
         written?;
+        self.read_again(faults)?;
         if self.due() {
             self.commit()?;
+        }
+        if idle {
+            self.report_lost();
         }
         self.report_lag();
         Ok(())
@@ -299,17 +338,18 @@ impl Lane<'_> {
     }
 
     fn message(&mut self, message: &Message<'_>) -> Result<(), Trouble> {
-        // A message from before a rewind may still be in the batch: it comes again in order.
         let place = TopicPartition {
             topic: message.topic,
             partition: message.partition,
         };
-        if !self.progress.expects(place, message.offset) {
-            return Ok(());
+        // Noted first: if writing it fails, the search for a poisonous record must know of it.
+        match self.progress.accept(place, message.offset) {
+            Arrival::Next => {}
+            Arrival::Gap { from } => self.gap(place, from, message.offset),
+            Arrival::NotOurs => return Ok(()),
+            Arrival::Below { next } => return Err(self.begun_again(place, message.offset, next)),
         }
         self.begin()?;
-        // Noted first: if writing it fails, the search for a poisonous record must know of it.
-        self.progress.handled(place, message.offset);
         if let Some(open) = &mut self.open {
             let size = message.payload.map_or(0, <[u8]>::len);
             if size > open.largest.0 {
@@ -331,6 +371,7 @@ impl Lane<'_> {
         );
         let mut writer = Writer {
             plan: self.plan,
+            lane: self.index,
             sink: &mut self.sink,
             counts: &mut self.counts,
             message,
@@ -374,176 +415,6 @@ impl Lane<'_> {
             self.plan.telemetry.began(self.index, Now::read());
         }
         Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), Trouble> {
-        let Some(_) = self.open else { return Ok(()) };
-        let began = Instant::now();
-        let offsets = self.progress.pending();
-        match self.plan.delivery.guarantee {
-            Guarantee::ExactlyOnce => {
-                let deadline = began + self.plan.delivery.transaction_timeout;
-                self.again(deadline, |lane| {
-                    let group = lane.source.group_metadata()?;
-                    lane.sink
-                        .send_offsets(&offsets, &group, lane.plan.delivery.transaction_timeout)
-                })?;
-                self.again(deadline, |lane| lane.sink.commit(None))?;
-            }
-            Guarantee::AtLeastOnce => {
-                self.sink.flush(self.plan.delivery.transaction_timeout)?;
-                if self.sink.delivery_failures() > 0 {
-                    let error = self.sink.take_trouble().unwrap_or_else(KafkaError::undelivered);
-                    return Err(Trouble::Recover(error));
-                }
-                self.source
-                    .commit(&offsets, self.plan.delivery.transaction_timeout)?;
-            }
-        }
-        self.committed(began.elapsed());
-        Ok(())
-    }
-
-    /// Repeats a call that says nothing was decided, until the transaction's time is up.
-    fn again(
-        &mut self,
-        deadline: Instant,
-        mut call: impl FnMut(&mut Self) -> Result<(), KafkaError>,
-    ) -> Result<(), KafkaError> {
-        loop {
-            match call(self) {
-                Err(error) if error.class() == ErrorClass::Retriable && Instant::now() < deadline => {
-                    self.plan.telemetry.beat(self.index, Now::read());
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                other => return other,
-            }
-        }
-    }
-
-    fn committed(&mut self, took: Duration) {
-        self.setbacks = 0;
-        self.progress.committed();
-        let messages = self.open.map_or(0, |open| open.messages);
-        self.poison
-            .committed(messages, |place, offset| self.progress.expects(place, offset));
-        self.open = None;
-        self.plan
-            .telemetry
-            .committed(self.index, &self.counts, took, Now::read());
-        self.counts.clear();
-        self.plan
-            .telemetry
-            .positions(self.index, &self.progress.positions(&self.source));
-    }
-
-    fn rebalance(&mut self, event: Rebalance) -> Result<(), Trouble> {
-        let Rebalance::Revoked { partitions, loss } = &event else {
-            self.follow(event)?;
-            return Ok(self.take_over()?);
-        };
-        tracing::info!(
-            lane = self.index,
-            partitions = partitions.len(),
-            ?loss,
-            "partitions revoked"
-        );
-        // Commit before letting go; what was lost is another's already.
-        let kept = match loss {
-            Loss::Kept => self.commit(),
-            Loss::Lost if self.open.is_some() => Err(Trouble::Recover(KafkaError::lost())),
-            Loss::Lost => Ok(()),
-        };
-        self.follow(event)?;
-        kept
-    }
-
-    /// Carries out a rebalance; what is open goes with partitions that are let go. Partitions given to us wait for
-    /// [`take_over`](Self::take_over).
-    fn follow(&mut self, event: Rebalance) -> Result<(), KafkaError> {
-        match &event {
-            Rebalance::Assigned(_) => self.offered = Some(event),
-            Rebalance::Revoked { partitions, .. } => {
-                self.progress.revoke(partitions);
-                self.source.complete(&event)?;
-                self.tell_assignment();
-            }
-        }
-        Ok(())
-    }
-
-    fn tell_assignment(&self) {
-        let assigned: Vec<_> = self
-            .progress
-            .places()
-            .iter()
-            .map(|place| (place.topic, place.partition))
-            .collect();
-        self.plan.telemetry.assigned(self.index, &assigned);
-    }
-
-    /// Begins to read partitions given to us, at their committed offsets. While those cannot be had, nothing is read
-    /// of them, and we are not ready: any other place to begin at would lose records or double them.
-    fn take_over(&mut self) -> Result<(), KafkaError> {
-        let Some(event) = self.offered.take() else {
-            return Ok(());
-        };
-        let Rebalance::Assigned(places) = &event else {
-            return Ok(());
-        };
-        match self.ask_committed(places) {
-            Ok(committed) => {
-                tracing::info!(
-                    lane = self.index,
-                    partitions = places.len(),
-                    "partitions assigned"
-                );
-                self.progress.assign(places);
-                self.progress.learn(&committed);
-                self.tell_assignment();
-                self.source.complete_at(&event, &committed)
-            }
-            Err(error) => {
-                self.plan
-                    .telemetry
-                    .lane_state(self.index, LaneState::WaitingForBroker);
-                tracing::warn!(lane = self.index, partitions = places.len(), %error, "the committed offsets of new partitions are not known yet");
-                self.offered = Some(event);
-                Ok(())
-            }
-        }
-    }
-
-    fn ask_committed(
-        &self,
-        places: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<i64>)>, KafkaError> {
-        if places.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.source.committed(places, ASK_COMMITTED)
-    }
-
-    fn report_lag(&mut self) {
-        if self.open.is_none() && self.progress.lag_is_due() {
-            self.plan
-                .telemetry
-                .positions(self.index, &self.progress.positions(&self.source));
-        }
-    }
-
-    /// Commits what is open; what cannot be committed is aborted and read again by the next instance.
-    fn drain(&mut self) {
-        match self.commit() {
-            Ok(()) => {}
-            Err(Trouble::Recover(error)) => {
-                tracing::warn!(lane = self.index, %error, "the last transaction was not committed; its records will be read again");
-                self.abandon();
-            }
-            Err(Trouble::Fatal(error)) => {
-                tracing::error!(lane = self.index, %error, "stopped with an open transaction");
-            }
-        }
     }
 }
 

@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::Guarantee;
 use crate::kafka::{ErrorClass, KafkaError, OFFSET_BEGINNING, Source, TopicPartition, cluster};
+use crate::lane::assignment::SEEK_TRY;
 use crate::lane::poison::{Refused, Verdict};
 use crate::lane::{Lane, LaneError, Trouble, connect_sink};
 use crate::telemetry::{LaneState, Now};
 
 /// One try to reach the transaction coordinator, between two looks at the group.
 const INIT_TRY: Duration = Duration::from_secs(3);
-/// One try to seek. Short: an assignment under way ends only when the group is looked at in between.
-const SEEK_TRY: Duration = Duration::from_millis(500);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause between recoveries that come to nothing.

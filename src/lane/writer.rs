@@ -8,11 +8,12 @@ use crate::config::Partitioning;
 use crate::engine::Output;
 use crate::kafka::{KafkaError, Message, Outgoing, ProduceError, Sink, partition_for_key};
 use crate::lane::{LanePlan, PUBLIC, REJECTED, RESTRICTED, Trouble};
-use crate::telemetry::{LaneCounts, VERSION};
+use crate::telemetry::{LaneCounts, Now, VERSION};
 
 /// Writes one message's outputs to Kafka and counts them.
 pub(super) struct Writer<'a> {
     pub(super) plan: &'a LanePlan,
+    pub(super) lane: usize,
     pub(super) sink: &'a mut Sink,
     pub(super) counts: &'a mut LaneCounts,
     pub(super) message: &'a Message<'a>,
@@ -102,6 +103,7 @@ impl<'a> Writer<'a> {
                     if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + patience) {
                         return Err(Trouble::Recover(KafkaError::stalled()));
                     }
+                    self.plan.telemetry.beat(self.lane, Now::read());
                     self.sink.poll(Duration::from_millis(1));
                 }
                 Err(ProduceError::TooLarge) => return Err(Trouble::Recover(KafkaError::too_large())),

@@ -121,6 +121,11 @@ impl Telemetry {
         self.board().aborted();
     }
 
+    /// Retention deleted so many offsets of a raw partition before they were read.
+    pub fn lost(&self, topic: usize, partition: i32, offsets: u64) {
+        self.board().lost(topic, partition, offsets);
+    }
+
     /// What a probe of the brokers met: for lanes that are idle.
     pub fn brokers(&self, probe: Result<(), String>) {
         self.board().brokers(probe);

@@ -84,6 +84,12 @@ pub static RECORDS_REJECTED: Metric = counter(
     &["reason"],
     "Records refused and sealed to the rejected topic, by reason, counted when committed.",
 );
+/// Offsets that retention deleted before they were read.
+pub static LOST_OFFSETS: Metric = counter(
+    "cdrveil_lost_offsets_total",
+    &["topic", "partition"],
+    "Offsets of the raw topics deleted by retention before they were read, counted when noticed; anything but 0 is loss.",
+);
 /// Payload bytes taken in.
 pub static BYTES_READ: Metric = counter(
     "cdrveil_bytes_read_total",
@@ -240,6 +246,7 @@ pub static ALL: &[&Metric] = &[
     &RECORDS_WRITTEN,
     &RECORDS_SKIPPED,
     &RECORDS_REJECTED,
+    &LOST_OFFSETS,
     &RECONCILIATION,
     &BYTES_READ,
     &BYTES_WRITTEN,

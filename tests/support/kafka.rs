@@ -157,6 +157,11 @@ impl Broker {
         Kafka::plain(&self.bootstrap, group, "test")
     }
 
+    /// Where its partitions are. Only on a broker of one's own.
+    pub fn data(&self) -> PathBuf {
+        self.own().folder.join("data")
+    }
+
     /// SIGKILL. Only on a broker of one's own.
     pub fn kill(&self) {
         if let Some(mut child) = self.own().child.lock().unwrap().take() {
@@ -221,7 +226,8 @@ impl Broker {
         name
     }
 
-    fn partitions(&self, topic: &str) -> i32 {
+    /// How many partitions a topic has; 0 if there is none.
+    pub fn partitions(&self, topic: &str) -> i32 {
         let found = cluster::find(&self.kafka("topics"), &[topic], Duration::from_secs(30)).unwrap();
         match found[0].presence {
             Presence::Partitions(partitions) => partitions,

@@ -9,6 +9,7 @@ pub mod deployment;
 pub mod kafka;
 pub mod ledger;
 pub mod member;
+pub mod mishaps;
 pub mod oracle;
 
 use libtest_mimic::{Arguments, Trial};

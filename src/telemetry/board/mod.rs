@@ -46,6 +46,7 @@ struct Books {
     public: u64,
     rejected: u64,
     skipped: u64,
+    lost: Counter,
 }
 
 impl Books {
@@ -269,6 +270,10 @@ impl Board {
         self.transactions.aborted.add(1);
     }
 
+    pub(super) fn lost(&mut self, topic: usize, partition: i32, offsets: u64) {
+        self.books(topic, partition).lost.increment(offsets);
+    }
+
     pub(super) fn producer_recreated(&mut self) {
         self.transactions.producer_recreations.add(1);
     }
@@ -341,6 +346,7 @@ impl Board {
             public: 0,
             rejected: 0,
             skipped: 0,
+            lost: self.series.counter(&names::LOST_OFFSETS, &[&name, &partition]),
         })
     }
 
