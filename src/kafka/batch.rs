@@ -111,6 +111,10 @@ impl Batch {
         std::mem::take(&mut self.faults)
     }
 
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
     /// Room for librdkafka to write message pointers into, after those already there.
     pub(super) fn spare(&mut self) -> (*mut *mut sys::rd_kafka_message_t, usize) {
         self.messages.reserve(CAPACITY - self.messages.len());

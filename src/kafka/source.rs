@@ -140,7 +140,7 @@ impl Source {
             None
         };
         let error = fatal.or(error);
-        if batch.is_empty() {
+        if batch.is_empty() && !batch.has_faults() {
             if let Some(error) = error {
                 return Err(error);
             }
@@ -461,9 +461,14 @@ fn answer(
         partitions.iter().map(|place| (*place, from(place))),
     );
     // SAFETY: the handle is alive, here and inside the callback; the list is alive; error objects are freed
-    // by `from_raw`; the protocol's name is a static string.
+    // by `from_raw`; the protocol's name is null or a static string.
     unsafe {
-        let cooperative = CStr::from_ptr(sys::rd_kafka_rebalance_protocol(handle)) == c"COOPERATIVE";
+        let protocol = sys::rd_kafka_rebalance_protocol(handle);
+        // Null when the group has ended, as while closing: nobody waits for the answer.
+        if protocol.is_null() {
+            return Ok(());
+        }
+        let cooperative = CStr::from_ptr(protocol) == c"COOPERATIVE";
         let refused = match (rebalance, cooperative) {
             (Rebalance::Assigned(_), true) => {
                 KafkaError::from_raw(sys::rd_kafka_incremental_assign(handle, list.as_ptr()))
