@@ -91,11 +91,21 @@ impl Telemetry {
         self.board().lane_state(lane, state);
     }
 
+    /// Reading is interrupted, until something is read or a probe finds a broker: an idle lane notices nothing.
+    pub fn interrupted(&self, lane: usize) {
+        self.board().interrupted(lane);
+    }
+
     /// The lane's whole assignment after a rebalance, as (topic index, partition); may be empty.
     ///
     /// Series of new partitions appear at 0, the lag of those gone disappears.
     pub fn assigned(&self, lane: usize, partitions: &[(usize, i32)]) {
         self.board().assigned(lane, partitions);
+    }
+
+    /// The lane lost its place in the group, and its partitions with it: it joins again.
+    pub fn left(&self, lane: usize) {
+        self.board().left(lane);
     }
 
     /// Committed offsets and high watermarks, after a commit or once a second; unknown parts keep
@@ -170,7 +180,7 @@ impl Telemetry {
         let board = self.board();
         ages.into_iter()
             .enumerate()
-            .find(|&(lane, age)| age > HEARTBEAT_LIMIT && board.lanes[lane].state != LaneState::Stopped)
+            .find(|&(lane, age)| age > HEARTBEAT_LIMIT && board.lanes[lane].state() != LaneState::Stopped)
     }
 
     /// The whole picture of `/api/v1/status`.

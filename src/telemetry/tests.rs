@@ -363,6 +363,32 @@ fn readiness_names_what_is_missing() {
 }
 
 #[test]
+fn a_probe_ends_interruptions_and_nothing_else() {
+    let start = midnight();
+    let telemetry = telemetry(start);
+    telemetry.keyring_loaded(keyring("aa"), start);
+    ready(&telemetry);
+    let state = |lane: usize| telemetry.status(start).lanes[lane].state;
+
+    telemetry.interrupted(0);
+    telemetry.lane_state(1, LaneState::WaitingForBroker);
+    telemetry.brokers(Err("no broker".to_owned()));
+    assert_eq!([0, 1].map(state), [LaneState::WaitingForBroker; 2]);
+    telemetry.brokers(Ok(()));
+    assert_eq!(
+        [0, 1].map(state),
+        [LaneState::Running, LaneState::WaitingForBroker]
+    );
+
+    telemetry.lane_state(1, LaneState::Running);
+    telemetry.assigned(1, &[]);
+    assert!(telemetry.status(start).ready, "a lane may have no partitions");
+    telemetry.left(1);
+    assert_eq!(state(1), LaneState::Joining);
+    assert!(!telemetry.status(start).ready, "it has no place in the group");
+}
+
+#[test]
 fn a_keyring_whose_key_of_today_is_gone_is_not_ready() {
     let now = midnight();
     let telemetry = telemetry(now);

@@ -59,12 +59,25 @@ impl Books {
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) state: LaneState,
+    /// What the lane says it does.
+    said: LaneState,
+    /// Whether its reading is interrupted, which it will not notice to be over while it is idle.
+    interrupted: bool,
     joined: bool,
     positions: BTreeMap<(usize, i32), Position>,
     last_commit: Option<UnixMillis>,
     /// Since when records wait for a commit.
     open_since: Option<Instant>,
+}
+
+impl Lane {
+    pub(super) fn state(&self) -> LaneState {
+        if self.interrupted {
+            LaneState::WaitingForBroker
+        } else {
+            self.said
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -119,7 +132,8 @@ pub(super) struct Board {
 impl Board {
     pub(super) fn new(setup: Setup, now: Now) -> Self {
         let lane = || Lane {
-            state: LaneState::Starting,
+            said: LaneState::Starting,
+            interrupted: false,
             joined: false,
             positions: BTreeMap::new(),
             last_commit: None,
@@ -176,11 +190,22 @@ impl Board {
 
     pub(super) fn lane_state(&mut self, lane: usize, state: LaneState) {
         let lane = &mut self.lanes[lane];
-        lane.state = state;
+        lane.said = state;
+        lane.interrupted = false;
         if state == LaneState::Stopped {
             lane.positions.clear();
             lane.open_since = None;
         }
+    }
+
+    pub(super) fn interrupted(&mut self, lane: usize) {
+        self.lanes[lane].interrupted = true;
+    }
+
+    pub(super) fn left(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        lane.joined = false;
+        lane.said = LaneState::Joining;
     }
 
     pub(super) fn assigned(&mut self, lane: usize, partitions: &[(usize, i32)]) {
@@ -224,14 +249,12 @@ impl Board {
         }
     }
 
-    /// What a probe of the brokers met; an idle lane would not notice that they are back.
+    /// What a probe of the brokers met. It ends interruptions of reading; what a lane waits for itself, it ends itself.
     pub(super) fn brokers(&mut self, probe: Result<(), String>) {
         self.broker_fault = probe.err();
         if self.broker_fault.is_none() {
             for lane in &mut self.lanes {
-                if lane.state == LaneState::WaitingForBroker {
-                    lane.state = LaneState::Running;
-                }
+                lane.interrupted = false;
             }
         }
     }

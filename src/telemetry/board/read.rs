@@ -58,7 +58,7 @@ impl Board {
     }
 
     fn lanes_in(&self, state: LaneState) -> usize {
-        self.lanes.iter().filter(|lane| lane.state == state).count()
+        self.lanes.iter().filter(|lane| lane.state() == state).count()
     }
 
     /// The checks of `/readyz`, always all of them and in this order.
@@ -75,7 +75,7 @@ impl Board {
                 "brokers",
                 self.broker_fault.clone().or_else(|| {
                     self.first_lane("waits for a broker", |lane| {
-                        matches!(lane.state, LaneState::Starting | LaneState::WaitingForBroker)
+                        matches!(lane.state(), LaneState::Starting | LaneState::WaitingForBroker)
                     })
                 }),
             ),
@@ -86,7 +86,7 @@ impl Board {
             check("delivery", self.delivery_fault(now)),
             check(
                 "lanes",
-                self.first_lane("has stopped", |lane| lane.state == LaneState::Stopped),
+                self.first_lane("has stopped", |lane| lane.state() == LaneState::Stopped),
             ),
             check("shutdown", self.draining.then(|| "draining".to_owned())),
         ]
@@ -163,7 +163,7 @@ impl Board {
     fn lane_status(&self, number: usize, lane: &Lane, age: Duration) -> LaneStatus {
         LaneStatus {
             lane: number,
-            state: lane.state,
+            state: lane.state(),
             heartbeat_seconds: age.as_secs_f64(),
             last_commit: lane.last_commit,
             partitions: lane
