@@ -92,6 +92,11 @@ impl KafkaError {
         )
     }
 
+    /// Whether the broker takes no transaction as long as ours may be (`transaction.max.timeout.ms`).
+    pub fn refuses_the_timeout(&self) -> bool {
+        self.code == Code::InvalidTransactionTimeout
+    }
+
     /// Whether a topic is not there: a matter of names, not of a broker's absence.
     pub fn names_a_topic(&self) -> bool {
         matches!(

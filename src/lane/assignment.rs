@@ -5,7 +5,7 @@
 //! people can tell what is new in it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::kafka::{Fault, KafkaError, Loss, OFFSET_BEGINNING, Rebalance, TopicPartition};
 use crate::lane::{Lane, LaneError, Trouble};
@@ -15,6 +15,8 @@ use crate::telemetry::LaneState;
 const ASK_COMMITTED: Duration = Duration::from_secs(3);
 /// One try to seek. Short: an assignment under way ends only when the group is looked at in between.
 pub(super) const SEEK_TRY: Duration = Duration::from_millis(500);
+/// What lasts is told again this often.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// So often a batch that cannot be read is fetched.
 const READ_TRIES: u32 = 3;
 /// Pause before such a batch is fetched again.
@@ -40,7 +42,7 @@ impl Lane<'_> {
     pub(super) fn rebalance(&mut self, event: Rebalance) -> Result<(), Trouble> {
         let Rebalance::Revoked { partitions, loss } = &event else {
             self.follow(event)?;
-            return Ok(self.take_over()?);
+            return self.take_over();
         };
         tracing::info!(
             lane = self.index,
@@ -63,8 +65,10 @@ impl Lane<'_> {
     pub(super) fn follow(&mut self, event: Rebalance) -> Result<(), KafkaError> {
         match &event {
             Rebalance::Assigned(_) => self.offered = Some(event),
-            Rebalance::Revoked { partitions, .. } => {
+            Rebalance::Revoked { partitions, loss } => {
                 self.progress.revoke(partitions);
+                // Whoever lost partitions lost its place, and joins again.
+                self.joined &= *loss == Loss::Kept;
                 self.source.complete(&event)?;
                 self.tell_assignment();
             }
@@ -80,11 +84,14 @@ impl Lane<'_> {
             .map(|place| (place.topic, place.partition))
             .collect();
         self.plan.telemetry.assigned(self.index, &assigned);
+        if !self.joined {
+            self.plan.telemetry.left(self.index);
+        }
     }
 
     /// Begins to read partitions given to us, at their committed offsets. While those cannot be had, nothing is read
     /// of them, and we are not ready: any other place to begin at would lose records or double them.
-    pub(super) fn take_over(&mut self) -> Result<(), KafkaError> {
+    pub(super) fn take_over(&mut self) -> Result<(), Trouble> {
         let Some(event) = self.offered.take() else {
             return Ok(());
         };
@@ -98,16 +105,23 @@ impl Lane<'_> {
                     partitions = places.len(),
                     "partitions assigned"
                 );
+                self.unknown_told = None;
+                self.joined = true;
                 self.progress.assign(places);
                 self.progress.learn(&committed);
                 self.tell_assignment();
-                self.source.complete_at(&event, &committed)
+                self.tell_state();
+                Ok(self.source.complete_at(&event, &committed)?)
             }
+            Err(error) if error.is_denied() => Err(Trouble::Fatal(LaneError::Kafka(error))),
             Err(error) => {
                 self.plan
                     .telemetry
                     .lane_state(self.index, LaneState::WaitingForBroker);
-                tracing::warn!(lane = self.index, partitions = places.len(), %error, "the committed offsets of new partitions are not known yet");
+                if self.unknown_told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    self.unknown_told = Some(Instant::now());
+                    tracing::warn!(lane = self.index, partitions = places.len(), %error, "the committed offsets of new partitions are not known yet");
+                }
                 self.offered = Some(event);
                 Ok(())
             }

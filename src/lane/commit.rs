@@ -34,6 +34,7 @@ impl Lane<'_> {
                     let group = lane.source.group_metadata()?;
                     lane.sink.send_offsets(&offsets, &group, SEND_SLICE)
                 })?;
+                self.sent.clone_from(&offsets);
                 self.again(deadline, |lane| lane.sink.commit(Some(SLICE)))?;
             }
             Guarantee::AtLeastOnce => {
@@ -42,6 +43,7 @@ impl Lane<'_> {
                     let error = self.sink.take_trouble().unwrap_or_else(KafkaError::undelivered);
                     return Err(Trouble::Recover(error));
                 }
+                self.sent.clone_from(&offsets);
                 self.again(deadline, |lane| lane.source.commit(&offsets, SLICE))?;
             }
         }
@@ -78,6 +80,7 @@ impl Lane<'_> {
         self.poison
             .committed(messages, |place, offset| self.progress.expects(place, offset));
         self.open = None;
+        self.sent.clear();
         self.plan
             .telemetry
             .committed(self.index, &self.counts, took, Now::read());

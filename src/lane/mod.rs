@@ -37,6 +37,11 @@ use crate::telemetry::{LaneCounts, LaneState, Now, Telemetry};
 /// How long one poll may block: the rhythm of heartbeats, keyring swaps and stops.
 const POLL: Duration = Duration::from_millis(100);
 
+/// After about so much work within a batch, the clock is looked at: 64 messages, or 256 KiB of them.
+const WORK_BETWEEN_LOOKS: usize = 256 * 1024;
+/// What a message counts for, beside its bytes.
+const WORK_OF_A_MESSAGE: usize = WORK_BETWEEN_LOOKS / 64;
+
 /// Indices of the output topics in the sink.
 const PUBLIC: usize = 0;
 const RESTRICTED: usize = 1;
@@ -79,6 +84,16 @@ pub enum LaneError {
     Fenced {
         /// The transactional id.
         id: String,
+        /// What Kafka said.
+        error: KafkaError,
+    },
+    /// The brokers take no transaction as long as ours may be.
+    #[error(
+        "the brokers refuse delivery.transaction_timeout = {timeout:?}: lower it, or raise their transaction.max.timeout.ms ({error})"
+    )]
+    TransactionTimeout {
+        /// Ours.
+        timeout: Duration,
         /// What Kafka said.
         error: KafkaError,
     },
@@ -159,11 +174,17 @@ struct Lane<'a> {
     fences: Fences,
     /// Partitions given to us whose committed offsets are not known yet: until they are, librdkafka waits.
     offered: Option<Rebalance>,
+    /// When it was last said that they are not known.
+    unknown_told: Option<Instant>,
+    /// Whether we have a place in the group, partitions or not.
+    joined: bool,
     unreadable: Unreadable,
     /// Recoveries since the last commit.
     setbacks: u32,
     /// When the open transaction began, and how many messages it holds.
     open: Option<Open>,
+    /// The offsets of a commit that was asked for and whose outcome is not known yet.
+    sent: Vec<(TopicPartition, i64)>,
     started: Instant,
     /// Time since the start, as of the batch at hand: sealing sessions age by it.
     now: Duration,
@@ -207,9 +228,12 @@ pub fn run(plan: &LanePlan, index: usize) -> Result<(), LaneError> {
         poison: Poison::default(),
         fences: Fences::default(),
         offered: None,
+        unknown_told: None,
+        joined: false,
         unreadable: Unreadable::default(),
         setbacks: 0,
         open: None,
+        sent: Vec::new(),
         started: Instant::now(),
         now: Duration::ZERO,
         record_id: Vec::new(),
@@ -316,7 +340,8 @@ impl Lane<'_> {
         })
     }
 
-    /// Transforms and writes what was polled, committing in between where the batch is larger than a transaction may be.
+    /// Transforms and writes what was polled, committing in between where the batch is larger than a transaction may
+    /// be, or takes longer.
     fn write_batch(&mut self) -> Result<(), Trouble> {
         if self.batch.is_empty() {
             return Ok(());
@@ -325,8 +350,16 @@ impl Lane<'_> {
         let mut batch = std::mem::take(&mut self.batch);
         let began = Instant::now();
         self.now = self.started.elapsed();
+        let mut work = 0;
         let result = batch.iter().try_for_each(|message| {
-            if self.open.is_some_and(|open| open.messages >= self.limit()) {
+            work += WORK_OF_A_MESSAGE + message.payload.map_or(0, <[u8]>::len);
+            let look = work >= WORK_BETWEEN_LOOKS;
+            if look {
+                work = 0;
+                self.plan.telemetry.beat(self.index, Now::read());
+            }
+            let full = self.open.is_some_and(|open| open.messages >= self.limit());
+            if full || (look && self.due()) {
                 self.commit()?;
             }
             self.message(&message)
@@ -369,6 +402,7 @@ impl Lane<'_> {
             message.partition,
             message.payload.map_or(0, <[u8]>::len),
         );
+        let poisonous = self.poison.convicted(place, message.offset);
         let mut writer = Writer {
             plan: self.plan,
             lane: self.index,
@@ -376,8 +410,8 @@ impl Lane<'_> {
             counts: &mut self.counts,
             message,
             timestamp: payload.timestamp,
+            convicted: poisonous.is_some(),
         };
-        let poisonous = self.poison.convicted(place, message.offset);
         let payload = Payload {
             bytes: if poisonous == Some(Sentence::Named) {
                 None

@@ -11,6 +11,7 @@ use crate::config::Guarantee;
 use crate::kafka::{ErrorClass, KafkaError, OFFSET_BEGINNING, Source, TopicPartition, cluster};
 use crate::lane::assignment::SEEK_TRY;
 use crate::lane::poison::{Refused, Verdict};
+use crate::lane::progress::went_through;
 use crate::lane::{Lane, LaneError, Trouble, connect_sink};
 use crate::telemetry::{LaneState, Now};
 
@@ -42,7 +43,19 @@ impl Fences {
 impl Lane<'_> {
     /// Takes the transactional id over from a dead self; waits for the coordinator.
     pub(super) fn first_init(&mut self) -> Result<(), LaneError> {
-        self.init()
+        self.init()?;
+        self.tell_state();
+        Ok(())
+    }
+
+    /// What a lane does that waits for nothing.
+    pub(super) fn tell_state(&self) {
+        let state = if self.joined {
+            LaneState::Running
+        } else {
+            LaneState::Joining
+        };
+        self.plan.telemetry.lane_state(self.index, state);
     }
 
     /// Aborts what is open and goes back to what is committed.
@@ -71,6 +84,7 @@ impl Lane<'_> {
             self.plan.telemetry.aborted();
         }
         self.counts.clear();
+        self.sent.clear();
         self.progress.aborted();
     }
 
@@ -78,9 +92,7 @@ impl Lane<'_> {
     pub(super) fn consumer_error(&mut self, error: KafkaError) -> Result<(), Trouble> {
         match error.class() {
             ErrorClass::Retriable | ErrorClass::Unavailable | ErrorClass::Abort => {
-                self.plan
-                    .telemetry
-                    .lane_state(self.index, LaneState::WaitingForBroker);
+                self.plan.telemetry.interrupted(self.index);
                 tracing::warn!(lane = self.index, %error, "reading is interrupted");
                 Ok(())
             }
@@ -101,6 +113,7 @@ impl Lane<'_> {
         let member = self.plan.kafka.member(self.index);
         self.source = Source::connect(&self.plan.kafka, &self.plan.topics.raw, Some(&member))?;
         self.offered = None;
+        self.joined = false;
         self.progress.revoke(&self.progress.places());
         self.tell_assignment();
         Ok(())
@@ -219,6 +232,12 @@ impl Lane<'_> {
             match error.class() {
                 ErrorClass::Retriable | ErrorClass::Unavailable => {}
                 ErrorClass::Fatal if error.is_denied() => return Err(LaneError::Kafka(error)),
+                ErrorClass::Fatal if error.refuses_the_timeout() => {
+                    return Err(LaneError::TransactionTimeout {
+                        timeout: self.plan.delivery.transaction_timeout,
+                        error,
+                    });
+                }
                 ErrorClass::Fenced => {
                     self.contest(&error)?;
                     self.replace_sink()?;
@@ -250,7 +269,11 @@ impl Lane<'_> {
         while !self.stopping() {
             self.plan.telemetry.beat(self.index, Now::read());
             match self.try_rewind() {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.tell_state();
+                    return Ok(());
+                }
+                Err(error) if error.is_denied() => return Err(LaneError::Kafka(error)),
                 Err(error) => {
                     self.plan
                         .telemetry
@@ -267,11 +290,15 @@ impl Lane<'_> {
     }
 
     fn try_rewind(&mut self) -> Result<(), KafkaError> {
-        let places = self.progress.places();
-        let committed = self.ask_committed(&places)?;
+        // Those of an unknown outcome too, though they may have been let go since: their records are to be counted.
+        let mut places = self.progress.places();
+        places.extend(self.sent.iter().map(|(place, _)| *place));
+        places.sort_unstable();
+        places.dedup();
+        let mut committed = self.ask_committed(&places)?;
         if self.open.is_some() {
             // One transaction: if one of its offsets is there, all of it is.
-            if self.progress.went_through(&committed) {
+            if went_through(&self.sent, &committed) {
                 tracing::info!(
                     lane = self.index,
                     "the transaction of unknown outcome had been committed"
@@ -282,6 +309,7 @@ impl Lane<'_> {
             }
         }
         self.progress.aborted();
+        committed.retain(|(place, _)| self.progress.holds(*place));
         self.progress.learn(&committed);
         // Without a commit yet, a partition is read from its start (auto.offset.reset = earliest).
         let from: Vec<_> = committed

@@ -17,7 +17,10 @@ pub(super) struct Writer<'a> {
     pub(super) sink: &'a mut Sink,
     pub(super) counts: &'a mut LaneCounts,
     pub(super) message: &'a Message<'a>,
+    /// The raw record's time.
     pub(super) timestamp: i64,
+    /// Whether the outputs refuse this message: that may be for its time, so its reject is given none.
+    pub(super) convicted: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -88,7 +91,7 @@ impl<'a> Writer<'a> {
         let record = Outgoing {
             topic,
             partition,
-            timestamp: Some(self.timestamp),
+            timestamp: (!self.convicted).then_some(self.timestamp),
             key,
             value,
             headers,
