@@ -3,6 +3,8 @@
 //! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
+mod topics;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin;
 use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
-use crate::kafka::cluster::{self, ClusterView, Presence, TopicConfig};
+use crate::kafka::cluster::{self, ClusterView, Probe};
 use crate::kafka::{ErrorClass, Kafka, KafkaError};
 use crate::keystore::{self, ContentHash, LoadedKeyring};
 use crate::lane::{self, LaneError, LanePlan};
@@ -25,6 +27,9 @@ use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{Epoch, Keyring, Status};
 use crate::pseudonym::mac;
 use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
+
+pub use self::topics::topic_problems;
+use self::topics::{sized_for, topic};
 
 /// How often the keyring's content is compared with what is loaded.
 const KEYRING_POLL: Duration = Duration::from_secs(3);
@@ -78,18 +83,33 @@ pub enum DaemonError {
         /// Why not.
         error: io::Error,
     },
+    /// The brokers refuse a setting of ours.
+    #[error("{0}")]
+    Refused(LaneError),
     /// A lane stopped by itself.
     #[error("{0}")]
     Lane(LaneError),
     /// A lane died.
     #[error("a lane stopped unexpectedly: this is a bug; nothing uncommitted was lost")]
     Panicked,
+    /// A task that ends only with the daemon ended before it.
+    #[error("{0} ended: {1}; this is a bug; nothing uncommitted was lost")]
+    Helper(&'static str, String),
     /// Lanes did not finish in time.
     #[error("lanes did not stop within {0:?}; what they had open is aborted by the broker and read again")]
     Drain(Duration),
     /// Threads or signals.
     #[error("the operating system refused: {0}")]
     System(io::Error),
+}
+
+impl DaemonError {
+    fn of_lane(error: LaneError) -> Self {
+        match error {
+            LaneError::TransactionTimeout { .. } => Self::Refused(error),
+            _ => Self::Lane(error),
+        }
+    }
 }
 
 /// What a running daemon is told from outside.
@@ -114,7 +134,14 @@ pub async fn run(
     mac::self_test().map_err(|error| DaemonError::SelfTest(error.to_string()))?;
     let telemetry = Telemetry::new(setup(&config), Now::read());
     telemetry.keyring_loaded(facts(&config.keyring.keyring), Now::read());
-    let view = await_brokers(&config).await?;
+    tokio::pin!(shutdown);
+    let view = tokio::select! {
+        view = await_brokers(&config) => view?,
+        () = &mut shutdown => {
+            tracing::info!("stopping: no broker had answered yet");
+            return Ok(telemetry.totals());
+        }
+    };
     let (problems, warnings) = topic_problems(&config, &view);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -126,7 +153,7 @@ pub async fn run(
     let http = admin::serve(config.admin.listen, telemetry.clone(), async move {
         let _ = stopped.await;
     });
-    let http = http.await.map_err(|error| DaemonError::Admin {
+    let mut http = http.await.map_err(|error| DaemonError::Admin {
         address: config.admin.listen,
         error,
     })?;
@@ -136,7 +163,7 @@ pub async fn run(
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
     let lanes = Lanes::start(&config, &view, &keyring, &stop, &telemetry).map_err(DaemonError::System)?;
-    let reload = tokio::spawn(watch_keyring(
+    let mut reload = tokio::spawn(watch_keyring(
         config.keyring_path.clone(),
         config.keyring,
         keyring,
@@ -144,9 +171,18 @@ pub async fn run(
         config.policy.max_future,
         orders,
     ));
-    let probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
+    let mut probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
+    let over = async {
+        tokio::select! {
+            () = &mut shutdown => Ok(()),
+            // None of these ends by itself, and without them nobody would notice what goes wrong next.
+            error = http.ended() => Err(DaemonError::Helper("the HTTP listener", error.to_string())),
+            ended = &mut reload => Err(DaemonError::Helper("the watch over the keyring", died(ended))),
+            ended = &mut probe => Err(DaemonError::Helper("the watch over the brokers", died(ended))),
+        }
+    };
     let outcome = lanes
-        .until(shutdown, config.delivery.drain_timeout, &stop, &telemetry)
+        .until(over, config.delivery.drain_timeout, &stop, &telemetry)
         .await;
     reload.abort();
     probe.abort();
@@ -237,102 +273,6 @@ fn all_topics(config: &Config) -> Vec<String> {
     topics.raw.iter().chain(outputs).cloned().collect()
 }
 
-/// What is wrong with the topics, and what is only doubtful.
-pub fn topic_problems(config: &Config, view: &ClusterView) -> (Vec<String>, Vec<String>) {
-    let mut problems = Vec::new();
-    let mut warnings = view.warnings.clone();
-    let topics = &config.topics;
-    for topic in &view.topics {
-        match topic.presence {
-            Presence::Missing => problems.push(format!(
-                "topic \"{}\" does not exist: create it, with as many partitions as the raw topic",
-                topic.name
-            )),
-            Presence::Denied => problems.push(format!(
-                "topic \"{}\" may not be described: give the principal Describe on it",
-                topic.name
-            )),
-            Presence::Partitions(_) => {}
-        }
-    }
-    let raw = || topics.raw.iter().filter_map(|name| topic(view, name));
-    let partitions = raw().map(|(partitions, _)| partitions).max().unwrap_or(0);
-    let largest = raw().filter_map(|(_, config)| config.max_message_bytes).max();
-    for name in [&topics.public, &topics.restricted, &topics.rejected] {
-        let Some((count, settings)) = topic(view, name) else {
-            continue;
-        };
-        if count < partitions {
-            problems.push(format!("topic \"{name}\" has {count} partitions, the raw topic {partitions}: output partition = input partition, so give it as many"));
-        }
-        if settings
-            .cleanup_policy
-            .as_ref()
-            .is_some_and(|policy| policy.contains("compact"))
-        {
-            problems.push(format!("topic \"{name}\" is compacted (cleanup.policy): records of one key would be lost; set cleanup.policy=delete"));
-        }
-        if let (Some(largest), Some(limit)) = (largest, settings.max_message_bytes)
-            && *name == topics.rejected
-            && limit < largest + REJECT_OVERHEAD
-        {
-            warnings.push(format!("topic \"{name}\" takes messages up to {limit} bytes, the raw topic up to {largest}: the largest rejects would be written without their bytes; raise its max.message.bytes to {}", largest + REJECT_OVERHEAD));
-        }
-        retention_warning(config, name, settings.retention_ms, &mut warnings);
-    }
-    (problems, warnings)
-}
-
-/// Partitions and settings of a topic that is there.
-fn topic<'a>(view: &'a ClusterView, name: &str) -> Option<(i32, &'a TopicConfig)> {
-    view.topics
-        .iter()
-        .find(|topic| topic.name == name)
-        .and_then(|topic| match topic.presence {
-            Presence::Partitions(count) => Some((count, &topic.config)),
-            Presence::Missing | Presence::Denied => None,
-        })
-}
-
-/// Envelope, key and headers around a sealed reject.
-const REJECT_OVERHEAD: i64 = 65_536;
-
-/// Retention counts from the raw record's timestamp, which every output keeps.
-fn retention_warning(config: &Config, name: &str, retention: Option<i64>, warnings: &mut Vec<String>) {
-    let Some(retention) = retention.filter(|retention| *retention >= 0) else {
-        return;
-    };
-    let Some(oldest) = config.keyring.keyring.epochs().first() else {
-        return;
-    };
-    let age = now_millis().saturating_sub(oldest.activate_at().as_millis());
-    if age > retention {
-        warnings.push(format!("topic \"{name}\" keeps records for {} hours, but the keyring accepts calls {} hours old: outputs keep the raw record's timestamp, so late records vanish at once; raise retention.ms", retention / 3_600_000, age / 3_600_000));
-    }
-}
-
-/// A topic's `max.message.bytes` is held against whole batches: where an output takes less than a batch may have,
-/// smaller ones are sent, or good records would be refused for their company.
-fn sized_for(config: &Config, view: &ClusterView) -> Arc<Kafka> {
-    let outputs = &config.topics;
-    let least = [&outputs.public, &outputs.restricted, &outputs.rejected]
-        .into_iter()
-        .filter_map(|name| topic(view, name)?.1.max_message_bytes)
-        .min();
-    match least {
-        Some(bytes) if bytes < BATCH_BYTES => {
-            let smaller = (*config.kafka)
-                .clone()
-                .with("batch.size", &bytes.max(1).to_string());
-            smaller.map_or_else(|_| Arc::clone(&config.kafka), Arc::new)
-        }
-        _ => Arc::clone(&config.kafka),
-    }
-}
-
-/// librdkafka's default `batch.size`.
-const BATCH_BYTES: i64 = 1_000_000;
-
 /// The lanes' threads, and the channel on which they report their end.
 struct Lanes {
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -368,7 +308,7 @@ impl Lanes {
                     .spawn(move || {
                         let run = std::panic::AssertUnwindSafe(|| lane::run(&plan, index));
                         let result = match std::panic::catch_unwind(run) {
-                            Ok(result) => result.map_err(DaemonError::Lane),
+                            Ok(result) => result.map_err(DaemonError::of_lane),
                             Err(_) => Err(DaemonError::Panicked),
                         };
                         let _ = report.blocking_send(result);
@@ -378,18 +318,17 @@ impl Lanes {
         Ok(Self { threads, ended })
     }
 
-    /// Waits for the shutdown, or for a lane that fails; then drains all of them.
+    /// Waits until all is over, or for a lane that fails; then drains all of them.
     async fn until(
         mut self,
-        shutdown: impl Future<Output = ()>,
+        over: impl Future<Output = Result<(), DaemonError>>,
         drain: Duration,
         stop: &AtomicBool,
         telemetry: &Telemetry,
     ) -> Result<(), DaemonError> {
-        tokio::pin!(shutdown);
         let mut left = self.threads.len();
         let mut outcome = tokio::select! {
-            () = &mut shutdown => Ok(()),
+            over = over => over,
             Some(ended) = self.ended.recv() => { left -= 1; ended }
         };
         telemetry.drain();
@@ -417,12 +356,27 @@ impl Lanes {
     }
 }
 
+fn died(ended: Result<(), tokio::task::JoinError>) -> String {
+    ended.map_or_else(|error| error.to_string(), |()| "it returned".to_owned())
+}
+
 async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
+    let mut kept: Option<Probe> = None;
     loop {
-        let kafka = Arc::clone(&kafka);
-        let probe = tokio::task::spawn_blocking(move || cluster::reachable(&kafka, Duration::from_secs(3)));
-        let result = probe.await.unwrap_or_else(|_| Err(KafkaError::stalled()));
-        telemetry.brokers(result.map_err(|error| error.to_string()));
+        let (kafka, held) = (Arc::clone(&kafka), kept.take());
+        let asked = tokio::task::spawn_blocking(move || {
+            let probe = held.map_or_else(|| Probe::new(&kafka), Ok)?;
+            let answer = probe.ask(Duration::from_secs(3));
+            Ok((probe, answer))
+        });
+        let answer = match asked.await.unwrap_or_else(|_| Err(KafkaError::stalled())) {
+            Ok((probe, answer)) => {
+                kept = Some(probe);
+                answer
+            }
+            Err(error) => Err(error),
+        };
+        telemetry.brokers(answer.map_err(|error| error.to_string()));
         tokio::time::sleep(BROKER_PROBE).await;
     }
 }

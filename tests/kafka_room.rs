@@ -26,6 +26,7 @@ fn main() {
         time_key_and_headers_are_kept,
         a_cooperative_revocation_waits_for_the_lane,
         an_eager_revocation_waits_for_the_lane,
+        a_close_does_not_wait_for_a_rebalance_that_nobody_answers,
         a_lane_that_polls_too_late_is_told_its_partitions_are_lost,
         a_rewind_reads_exactly_the_same_again,
         at_least_once_commits_after_the_acknowledgement,
@@ -311,6 +312,26 @@ fn revocation_waits(strategy: &str) {
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
 
+fn a_close_does_not_wait_for_a_rebalance_that_nobody_answers() {
+    let broker = shared();
+    let raw = filled_topic(broker, 2, 4);
+    for strategy in ["cooperative-sticky", "range"] {
+        let properties = [("partition.assignment.strategy", strategy)];
+        let mut lane = Member::join(broker, &unique("group"), &raw, &properties);
+        let deadline = Instant::now() + PATIENCE;
+        while lane.source.poll(&mut lane.batch, TICK).unwrap().is_none() {
+            assert!(Instant::now() < deadline, "never assigned");
+        }
+        let start = Instant::now();
+        lane.source.close(Duration::from_secs(10));
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{strategy}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
 fn a_lane_that_polls_too_late_is_told_its_partitions_are_lost() {
     let broker = shared();
     let raw = filled_topic(broker, 1, 2);
@@ -481,6 +502,7 @@ fn topics_are_described_or_missing() {
         ("cleanup.policy", "compact"),
         ("retention.ms", "3600000"),
         ("max.message.bytes", "2000000"),
+        ("message.timestamp.before.max.ms", "86400000"),
     ];
     let order = TopicOrder {
         name: &there,
@@ -503,5 +525,7 @@ fn topics_are_described_or_missing() {
     assert_eq!(config.cleanup_policy.as_deref(), Some("compact"));
     assert_eq!(config.retention_ms, Some(3_600_000));
     assert_eq!(config.max_message_bytes, Some(2_000_000));
+    assert_eq!(config.timestamp_before_max_ms, Some(86_400_000));
+    assert_eq!(config.timestamp_after_max_ms, Some(3_600_000));
     assert_eq!(config.min_insync_replicas, Some(1));
 }

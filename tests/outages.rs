@@ -31,6 +31,9 @@ fn main() {
         a_topic_made_anew_is_read_from_its_start,
         what_cannot_be_read_is_not_passed_over,
         a_stop_is_heard_while_the_broker_is_away,
+        a_stop_is_heard_before_a_broker_answered,
+        a_record_whose_time_the_outputs_refuse_is_rejected_with_the_time_of_now,
+        a_transaction_timeout_the_brokers_refuse_is_78,
     ]
 }
 
@@ -426,7 +429,7 @@ fn what_cannot_be_read_is_not_passed_over() {
     assert_eq!(public.len(), 30, "none lost, none doubled\n{log}");
 }
 
-/// Before it answered once, and with a transaction open.
+/// With a transaction open.
 fn a_stop_is_heard_while_the_broker_is_away() {
     let broker = Broker::start();
     let deployment = Deployment::new(&broker, 1);
@@ -446,4 +449,71 @@ fn a_stop_is_heard_while_the_broker_is_away() {
     let daemon = deployment.start();
     await_done(&broker, &deployment, &fed, &[&daemon]);
     exactly_once(&broker, &deployment, &fed);
+}
+
+fn a_stop_is_heard_before_a_broker_answered() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.edit("cdrveil.toml", broker.bootstrap(), "127.0.0.1:1");
+    let daemon = deployment.start();
+    daemon.await_log("waiting for a broker", PATIENCE);
+    let began = Instant::now();
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{status}\n{log}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// Its reject bore the same time, and was refused for it: the daemon stopped, at every start again.
+fn a_record_whose_time_the_outputs_refuse_is_rejected_with_the_time_of_now() {
+    let broker = shared();
+    let mut deployment = Deployment::new(broker, 1);
+    let hour = ("message.timestamp.before.max.ms", "3600000");
+    for topic in [
+        &mut deployment.public,
+        &mut deployment.restricted,
+        &mut deployment.rejected,
+    ] {
+        *topic = unique("young");
+        broker.create_topic(topic, 1, &[hour]);
+    }
+    deployment.config("");
+    let old = jiff::Timestamp::now().as_millisecond() - 7_200_000;
+    deployment.produce(broker, 1, rows(0..40));
+    let inputs = rows(40..41).map(|value| Input {
+        value: Some(value),
+        timestamp: Some(old),
+        ..Input::default()
+    });
+    broker.produce_all(&deployment.raw, inputs);
+    deployment.produce(broker, 1, rows(41..80));
+    let daemon = deployment.start();
+    await_done(broker, &deployment, &[80], &[&daemon]);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(totals(&log), [80, 79, 1, 0, 79], "{log}");
+    assert!(
+        log.contains("has message.timestamp.before.max.ms = 3600000, the raw topic"),
+        "{log}"
+    );
+    let rejected = broker.read_all(&deployment.rejected, Isolation::Committed);
+    assert!(rejected[0].timestamp.unwrap() > old + 3_600_000);
+    let time = jiff::Timestamp::from_millisecond(old).unwrap().to_string();
+    let header = ("cdrveil-time".to_owned(), time.into_bytes());
+    assert!(rejected[0].headers.contains(&header), "{:?}", rejected[0].headers);
+}
+
+/// The broker's limit is 15 minutes, and so is ours: this broker's is lower.
+fn a_transaction_timeout_the_brokers_refuse_is_78() {
+    let deployment = Deployment::new(shared(), 1);
+    deployment.config_as(
+        "cdrveil.toml",
+        "0",
+        "lanes = 1\ntransaction_timeout = \"70s\"",
+        "",
+    );
+    let mut daemon = deployment.start();
+    let status = daemon.wait(PATIENCE);
+    let log = daemon.log();
+    assert_eq!(status.code(), Some(78), "{log}");
+    assert!(log.contains("raise their transaction.max.timeout.ms"), "{log}");
 }

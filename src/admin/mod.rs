@@ -74,7 +74,8 @@ impl Default for AdminSettings {
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
-    task: JoinHandle<io::Result<()>>,
+    /// Gone once its end was told.
+    task: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Serving {
@@ -89,12 +90,29 @@ impl Serving {
     /// # Errors
     ///
     /// What the listener failed with.
-    pub async fn finished(mut self, budget: Duration) -> io::Result<()> {
-        let Ok(ended) = tokio::time::timeout(budget, &mut self.task).await else {
-            self.task.abort();
+    pub async fn finished(self, budget: Duration) -> io::Result<()> {
+        let Some(mut task) = self.task else {
+            return Ok(());
+        };
+        let Ok(ended) = tokio::time::timeout(budget, &mut task).await else {
+            task.abort();
             return Ok(());
         };
         ended.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// Waits for an end that nobody asked for; never comes back otherwise. May be dropped while it waits.
+    pub async fn ended(&mut self) -> io::Error {
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(Ok(())) => io::Error::other("it returned"),
+            Ok(Err(error)) => error,
+            Err(error) => io::Error::other(error),
+        }
     }
 }
 
@@ -117,7 +135,10 @@ pub async fn serve(
             never = upkeep(telemetry) => match never {},
         }
     });
-    Ok(Serving { address, task })
+    Ok(Serving {
+        address,
+        task: Some(task),
+    })
 }
 
 async fn upkeep(telemetry: Telemetry) -> Infallible {

@@ -77,10 +77,11 @@ async fn serve(config: Config) -> Exit {
 pub(super) fn exit_of(error: &DaemonError) -> Exit {
     match error {
         DaemonError::Unavailable { .. } => Exit::Unavailable,
-        DaemonError::Topics(_) | DaemonError::Admin { .. } => Exit::Config,
+        DaemonError::Topics(_) | DaemonError::Admin { .. } | DaemonError::Refused(_) => Exit::Config,
         DaemonError::SelfTest(_)
         | DaemonError::Lane(_)
         | DaemonError::Panicked
+        | DaemonError::Helper(..)
         | DaemonError::Drain(_)
         | DaemonError::System(_) => Exit::Internal,
     }

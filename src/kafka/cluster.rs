@@ -63,6 +63,10 @@ pub struct TopicConfig {
     pub max_message_bytes: Option<i64>,
     /// `retention.ms`: milliseconds, -1 for ever.
     pub retention_ms: Option<i64>,
+    /// `message.timestamp.before.max.ms`: how much older than the broker's clock a record may be.
+    pub timestamp_before_max_ms: Option<i64>,
+    /// `message.timestamp.after.max.ms`: how much newer.
+    pub timestamp_after_max_ms: Option<i64>,
     /// `min.insync.replicas`.
     pub min_insync_replicas: Option<i64>,
 }
@@ -112,16 +116,28 @@ pub fn describe(kafka: &Kafka, topics: &[&str], timeout: Duration) -> Result<Clu
     })
 }
 
-/// Whether any broker answers: one question, no retry beyond `timeout`.
-///
-/// # Errors
-///
-/// As librdkafka puts it.
-pub fn reachable(kafka: &Kafka, timeout: Duration) -> Result<(), KafkaError> {
-    let answer = consumer(kafka, &[])?
-        .client()
-        .fetch_metadata(Some(PROBE), timeout);
-    answer.map(|_| ()).map_err(|error| sorted(&error))
+/// Asks, again and again, whether any broker answers; keeps its connections.
+pub struct Probe(BaseConsumer<Quiet>);
+
+impl Probe {
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Fatal`]: contradictory properties.
+    pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        consumer(kafka, &[]).map(Self)
+    }
+
+    /// One question, no retry beyond `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As librdkafka puts it.
+    pub fn ask(&self, timeout: Duration) -> Result<(), KafkaError> {
+        let answer = self.0.client().fetch_metadata(Some(PROBE), timeout);
+        answer.map(|_| ()).map_err(|error| sorted(&error))
+    }
 }
 
 /// A topic that is asked for only to hear any answer: asking for all of them costs a large cluster much.
@@ -261,6 +277,8 @@ impl TopicConfig {
             cleanup_policy: text("cleanup.policy"),
             max_message_bytes: number("max.message.bytes"),
             retention_ms: number("retention.ms"),
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             min_insync_replicas: number("min.insync.replicas"),
         }
     }

@@ -418,6 +418,7 @@ fn properties(folder: &Path, plain: u16, controller: u16) -> String {
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
+         transaction.max.timeout.ms=60000\n\
          group.min.session.timeout.ms=1000\n\
          auto.create.topics.enable=false\n\
          log.segment.delete.delay.ms=1000\n",
