@@ -7,8 +7,9 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
@@ -22,6 +23,9 @@ use super::settings::Kafka;
 
 /// How long a seek waits between tries while an assignment is still being carried out.
 const SEEK_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a close may take beyond its budget, for its client's end.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The first offset there is, as a place to seek to.
 pub const OFFSET_BEGINNING: i64 = sys::RD_KAFKA_OFFSET_BEGINNING as i64;
@@ -243,7 +247,7 @@ impl Source {
                 }
             }
             if !left.is_empty() {
-                std::thread::sleep(SEEK_PAUSE);
+                thread::sleep(SEEK_PAUSE);
             }
         }
         Ok(())
@@ -317,6 +321,19 @@ impl Source {
     /// Lets go of everything and leaves, for at most `budget`; a static member keeps its place in the group
     /// for the session timeout. The lane has committed or aborted before. Messages still in a [`Batch`] stay valid.
     pub fn close(self, budget: Duration) {
+        let (done, finished) = mpsc::channel();
+        // An answer given while the group ends may be lost, and librdkafka waits for its outcome without a limit:
+        // another thread does it, and is waited for only so long.
+        let leaving = thread::Builder::new().name("kafka-close".into()).spawn(move || {
+            self.leave(budget);
+            let _ = done.send(());
+        });
+        if leaving.is_ok() {
+            let _ = finished.recv_timeout(budget + CLOSE_GRACE);
+        }
+    }
+
+    fn leave(self, budget: Duration) {
         let deadline = Instant::now() + budget;
         let events = self.client.events();
         events.closing.store(true, Ordering::Release);
@@ -406,6 +423,7 @@ pub(super) unsafe extern "C" fn on_rebalance(
             | RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 record_rebalance(handle, code, partitions, events);
                 if events.closing.load(Ordering::Acquire)
+                    && sys::rd_kafka_consumer_closed(handle) == 0
                     && let Some(rebalance) = lock(&events.rebalances).pop_back()
                 {
                     // Nobody is left to do anything about a refusal.
