@@ -786,6 +786,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "open",
         "keys",
         "explain",
+        "tokens",
         "keys new",
         "keys list",
         "keys check",

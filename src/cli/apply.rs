@@ -5,11 +5,11 @@
 //! lines (`docs/formats.md`) that `cdrveil open` reads.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64;
 
@@ -17,6 +17,8 @@ use crate::cdr::csv::{self, End};
 use crate::cdr::policy::{Format, Header, Policy};
 use crate::cdr::rows::{Cursor, Piece};
 use crate::cdr::{Reason, Skip};
+use crate::cli::outputs::{self, Existing, same_file};
+use crate::cli::progress::Progress;
 use crate::cli::{ConfigArg, Exit, complain, complain_of};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Output, Payload, Stop};
@@ -24,8 +26,6 @@ use crate::telemetry::Totals;
 
 /// How much is read at a time.
 const CHUNK: usize = 1 << 20;
-/// How often the progress line is drawn.
-const PROGRESS: Duration = Duration::from_millis(200);
 
 #[derive(clap::Args)]
 #[command(
@@ -112,18 +112,6 @@ fn told_apart(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether two paths lead to one file that keeps what is written: `/dev/null` may be named twice.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let same = real(one).is_ok_and(|one| real(other).is_ok_and(|other| one == other));
-    same && !is_special(one)
-}
-
-/// A device or pipe: `/dev/null`, `/dev/stdout`.
-fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| !data.is_file())
-}
-
 fn apply(args: &Args, config: &Config) -> Result<Writer, String> {
     let stdin = [PathBuf::from("-")];
     let files = if args.files.is_empty() {
@@ -143,12 +131,12 @@ fn apply(args: &Args, config: &Config) -> Result<Writer, String> {
         &config.recipients,
     )
     .map_err(|error| error.to_string())?;
-    let mut progress = Progress::new(files);
+    let mut progress = Progress::new("", files);
     for file in files {
         one_file(file, &config.policy, &mut engine, &mut writer, &mut progress)?;
     }
     writer.finish()?;
-    progress.end();
+    progress.clear();
     Ok(writer)
 }
 
@@ -252,29 +240,11 @@ struct Writer {
 
 impl Writer {
     fn create(args: &Args, config: &Config) -> Result<Self, String> {
-        let outputs = [&args.public, &args.restricted, &args.rejected];
-        let taken = |path: &&PathBuf| !args.force && path.exists() && !is_special(path);
-        if let Some(path) = outputs.into_iter().find(taken) {
-            return Err(format!(
-                "{} exists: name another file, or --force to replace it",
-                path.display()
-            ));
+        let existing = Existing::of(args.force);
+        for path in [&args.public, &args.restricted, &args.rejected] {
+            outputs::free(path, existing)?;
         }
-        let open = |path: &Path| {
-            let mut options = File::options();
-            options.write(true);
-            if is_special(path) {
-                &mut options
-            } else if args.force {
-                options.create(true).truncate(true)
-            } else {
-                options.create_new(true)
-            };
-            options
-                .open(path)
-                .map(BufWriter::new)
-                .map_err(|error| format!("{}: {error}", path.display()))
-        };
+        let open = |path| outputs::create(path, existing).map(BufWriter::new);
         let mut writer = Self {
             public: open(&args.public)?,
             restricted: open(&args.restricted)?,
@@ -376,18 +346,9 @@ impl Writer {
     fn finish(&mut self) -> Result<(), String> {
         for file in [&mut self.public, &mut self.restricted, &mut self.rejected] {
             file.flush()
-                .and_then(|()| synced(file.get_ref()))
+                .and_then(|()| outputs::synced(file.get_ref()))
                 .map_err(|error| format!("writing failed: {error}"))?;
         }
-        Ok(())
-    }
-}
-
-/// A device or pipe cannot be synced.
-fn synced(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.sync_all()
-    } else {
         Ok(())
     }
 }
@@ -409,65 +370,6 @@ fn sealed_line(
     line.insert("sealed".into(), BASE64.encode(sealed).into());
     serde_json::to_writer(&mut *file, &line)?;
     file.write_all(b"\n")
-}
-
-/// One line on a terminal: how far, how fast.
-struct Progress {
-    total: u64,
-    bytes: u64,
-    records: u64,
-    began: Instant,
-    drawn: Option<Instant>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new(files: &[PathBuf]) -> Self {
-        let total = files
-            .iter()
-            .filter_map(|file| fs::metadata(file).ok())
-            .map(|data| data.len())
-            .sum();
-        Self {
-            total,
-            bytes: 0,
-            records: 0,
-            began: Instant::now(),
-            drawn: None,
-            terminal: io::stderr().is_terminal(),
-        }
-    }
-
-    fn read(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-    }
-
-    fn record(&mut self) {
-        self.records += 1;
-        // A look at the clock per record would cost more than the record.
-        if self.terminal
-            && self.records.is_multiple_of(1_024)
-            && self.drawn.is_none_or(|drawn| drawn.elapsed() > PROGRESS)
-        {
-            self.draw();
-        }
-    }
-
-    #[allow(clippy::print_stderr)] // the progress line of a terminal
-    fn draw(&mut self) {
-        let rate = self.records as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        let part = (self.bytes.min(self.total) * 100).checked_div(self.total);
-        let part = part.map_or_else(String::new, |part| format!("{part:3} %  "));
-        eprint!("\r{part}{} records, {rate:.0}/s\x1b[K", self.records);
-        self.drawn = Some(Instant::now());
-    }
-
-    #[allow(clippy::print_stderr)]
-    fn end(&self) {
-        if self.drawn.is_some() {
-            eprint!("\r\x1b[K");
-        }
-    }
 }
 
 fn now_millis() -> i64 {

@@ -7,6 +7,7 @@
 mod csv;
 mod json;
 mod pseudonyms;
+pub mod subscribers;
 #[cfg(test)]
 mod tests;
 
