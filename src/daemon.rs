@@ -3,6 +3,8 @@
 //! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
+mod decks;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin;
+use crate::cdr::rating::Rating;
 use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
 use crate::kafka::cluster::{self, ClusterView, Presence, TopicConfig};
@@ -94,7 +97,7 @@ pub enum DaemonError {
 
 /// What a running daemon is told from outside.
 pub enum Order {
-    /// Re-read the keyring now.
+    /// Re-read the keyring, the rate deck and the lists now.
     Reload,
 }
 
@@ -114,6 +117,8 @@ pub async fn run(
     mac::self_test().map_err(|error| DaemonError::SelfTest(error.to_string()))?;
     let telemetry = Telemetry::new(setup(&config), Now::read());
     telemetry.keyring_loaded(facts(&config.keyring.keyring), Now::read());
+    let decks = decks::facts(&config.policy.rating, &config.keyring.keyring, &config.domain);
+    telemetry.deck_loaded(decks, Now::read());
     let view = await_brokers(&config).await?;
     let (problems, warnings) = topic_problems(&config, &view);
     for warning in warnings {
@@ -133,9 +138,26 @@ pub async fn run(
     let address = http.address();
     listening(address);
     let keyring = Arc::new(ArcSwap::new(Arc::clone(&config.keyring.keyring)));
+    let rating = Arc::new(ArcSwap::new(Arc::clone(&config.policy.rating)));
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
-    let lanes = Lanes::start(&config, &view, &keyring, &stop, &telemetry).map_err(DaemonError::System)?;
+    let swapped = Swapped {
+        keyring: Arc::clone(&keyring),
+        rating: Arc::clone(&rating),
+    };
+    let lanes = Lanes::start(&config, &view, &swapped, &stop, &telemetry).map_err(DaemonError::System)?;
+    let [orders, deck_orders] = decks::shared(orders);
+    let watch = decks::Watch {
+        policy: Arc::clone(&config.policy),
+        domain: config.domain.clone(),
+        current: rating,
+        keyring: Arc::clone(&keyring),
+        telemetry: telemetry.clone(),
+        seen: config.deck_stamp.clone(),
+        changing: None,
+    };
+    let files = !config.policy.rating_files.named.is_empty();
+    let redeck = files.then(|| tokio::spawn(decks::run(watch, deck_orders)));
     let reload = tokio::spawn(watch_keyring(
         config.keyring_path.clone(),
         config.keyring,
@@ -149,6 +171,9 @@ pub async fn run(
         .until(shutdown, config.delivery.drain_timeout, &stop, &telemetry)
         .await;
     reload.abort();
+    if let Some(redeck) = redeck {
+        redeck.abort();
+    }
     probe.abort();
     let _ = stop_http.send(());
     if let Err(error) = http.finished(Duration::from_secs(2)).await {
@@ -333,6 +358,12 @@ fn sized_for(config: &Config, view: &ClusterView) -> Arc<Kafka> {
 /// librdkafka's default `batch.size`.
 const BATCH_BYTES: i64 = 1_000_000;
 
+/// What a reload changes under running lanes.
+struct Swapped {
+    keyring: Arc<ArcSwap<Keyring>>,
+    rating: Arc<ArcSwap<Rating>>,
+}
+
 /// The lanes' threads, and the channel on which they report their end.
 struct Lanes {
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -343,7 +374,7 @@ impl Lanes {
     fn start(
         config: &Config,
         view: &ClusterView,
-        keyring: &Arc<ArcSwap<Keyring>>,
+        swapped: &Swapped,
         stop: &Arc<AtomicBool>,
         telemetry: &Telemetry,
     ) -> io::Result<Self> {
@@ -355,7 +386,8 @@ impl Lanes {
             recipients: config.recipients.clone(),
             destinations: config.destinations(),
             public_partitions: topic(view, &config.topics.public).map_or(1, |(partitions, _)| partitions),
-            keyring: Arc::clone(keyring),
+            keyring: Arc::clone(&swapped.keyring),
+            rating: Arc::clone(&swapped.rating),
             stop: Arc::clone(stop),
             telemetry: telemetry.clone(),
         });

@@ -107,7 +107,8 @@ impl Subscribers {
     ///
     /// [`Unmapped::Destroyed`].
     pub fn write(&mut self, epoch: EpochIndex, out: &mut Vec<u8>) -> Result<(), Unmapped> {
-        self.pseudonyms.enter(epoch);
+        let begins = self.pseudonyms.keyring().epoch(epoch).activate_at();
+        self.pseudonyms.enter(epoch, begins.as_millis());
         // No record id: only scope record, which has no tokens here, takes one.
         self.pseudonyms
             .write(self.how(self.field), self.value, self.served, b"", out)
@@ -118,7 +119,7 @@ impl Subscribers {
         let how = pseudonymised(&self.policy, field).expect("checked when made; the policy checks `with`");
         match self.pseudonyms.read(how, value) {
             Ok(Identity::Empty) => Err(Unmapped::Blank),
-            Ok(Identity::Label(_)) => Err(Unmapped::Label),
+            Ok(Identity::Label { .. }) => Err(Unmapped::Label),
             Ok(identity @ Identity::Value { .. }) => Ok(identity),
             Err(_) => Err(Unmapped::Unreadable),
         }
