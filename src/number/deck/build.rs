@@ -1,11 +1,11 @@
-//! Rows into a deck: each is checked as it comes, rows of one key against each other at the end.
+//! Rows into a deck: each is checked as it comes, rows of one key against each other when all are sorted.
 //!
 //! Faults name rows by their place, from 0, and never show a key.
 
 use std::collections::HashMap;
 
 use crate::number::Class;
-use crate::number::deck::{Deck, LEAF, MAX_KEY, NOTHING, NUMBERS, Node, Row, SERVICES};
+use crate::number::deck::{ALWAYS, Deck, Key, Link, MAX_KEY, NONE, Row, STARTS};
 
 /// One row as it stands in a file.
 pub struct DeckRow<'a> {
@@ -60,7 +60,7 @@ pub enum DeckFault {
         /// The row before.
         other: usize,
     },
-    /// More rows or digits than a deck can hold.
+    /// More rows than a deck can hold.
     #[error("the deck is too large: at most 100 million rows")]
     TooLarge,
 }
@@ -77,29 +77,28 @@ const MAX_ROWS: usize = 100_000_000;
 
 /// A deck in the making.
 pub struct DeckBuilder {
-    deck: Deck,
+    added: Vec<Added>,
+    names: Vec<Box<str>>,
     zones: HashMap<Box<str>, u32>,
-    /// Root and digits of each key that has more than one row.
-    several: Vec<(u32, Box<[u8]>)>,
+    open_digits: usize,
     numbers: bool,
+}
+
+struct Added {
+    key: Key,
+    /// Its place among the rows added.
+    place: u32,
+    row: Row,
 }
 
 impl DeckBuilder {
     /// An empty deck. `min_block` is how many numbers must share a prefix for it to be told.
     pub fn new(min_block: u64) -> Self {
-        let root = Node {
-            next: [NOTHING; 10],
-            rows: NOTHING,
-        };
         Self {
-            deck: Deck {
-                nodes: vec![root; 3],
-                rows: Vec::new(),
-                zones: Vec::new(),
-                open_digits: open_digits(min_block),
-            },
+            added: Vec::new(),
+            names: Vec::new(),
             zones: HashMap::new(),
-            several: Vec::new(),
+            open_digits: open_digits(min_block),
             numbers: false,
         }
     }
@@ -115,28 +114,26 @@ impl DeckBuilder {
     ///
     /// What is wrong with the row by itself.
     pub fn add(&mut self, row: &DeckRow<'_>) -> Result<(), DeckFault> {
-        let (root, digits) = key(row.key)?;
+        let key = key(row.key)?;
         check_zone(row.zone)?;
         let (from, to) = (row.from.unwrap_or(i64::MIN), row.to.unwrap_or(i64::MAX));
         if from >= to {
             return Err(DeckFault::Window);
         }
-        if self.deck.rows.len() >= MAX_ROWS || self.deck.nodes.len() >= LEAF as usize - MAX_KEY {
+        if self.added.len() >= MAX_ROWS {
             return Err(DeckFault::TooLarge);
         }
+        self.numbers |= row.key.starts_with('+');
         let zone = self.zone(row.zone);
-        self.numbers |= root == NUMBERS;
-        let link = self.deck.rows.len() as u32 + 1;
-        let former = self.deck.replace_head(root, digits, link);
-        if former != NOTHING && self.deck.rows[former as usize - 1].next == NOTHING {
-            self.several.push((root, digits.into()));
-        }
-        self.deck.rows.push(Row {
-            from,
-            to,
-            zone,
-            next: former,
-            class: row.class,
+        self.added.push(Added {
+            key,
+            place: self.added.len() as u32,
+            row: Row {
+                from,
+                to,
+                zone,
+                class: row.class,
+            },
         });
         Ok(())
     }
@@ -147,104 +144,110 @@ impl DeckBuilder {
     ///
     /// Rows of one key that do not go together, each with its place.
     pub fn finish(mut self) -> Result<Deck, Vec<(usize, DeckFault)>> {
-        let mut faults = Vec::new();
-        for (root, digits) in &self.several {
-            let head = self.deck.head(*root, digits);
-            self.deck.check_chain(head, &mut faults);
+        self.added
+            .sort_unstable_by_key(|added| (added.key, added.row.from, added.place));
+        let faults = clashes(&self.added);
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        faults.sort_by_key(|(row, _)| *row);
-        self.deck.nodes.shrink_to_fit();
-        self.deck.rows.shrink_to_fit();
-        if faults.is_empty() {
-            Ok(self.deck)
-        } else {
-            Err(faults)
+        let mut keys = Vec::new();
+        let mut links = Vec::new();
+        let mut rows = Vec::with_capacity(self.added.len());
+        for same in self.added.chunk_by(|one, other| one.key == other.key) {
+            let always = matches!(same, [only] if only.row.from == i64::MIN && only.row.to == i64::MAX);
+            keys.push(same[0].key);
+            links.push(Link {
+                shorter: NONE,
+                first_row: rows.len() as u32 | if always { ALWAYS } else { 0 },
+            });
+            rows.extend(same.iter().map(|added| added.row));
         }
+        links.push(Link {
+            shorter: NONE,
+            first_row: rows.len() as u32,
+        });
+        link_shorter(&keys, &mut links);
+        Ok(Deck {
+            starts: starts(&keys),
+            keys,
+            links,
+            rows,
+            zones: self.names,
+            open_digits: self.open_digits,
+        })
     }
 
     fn zone(&mut self, name: &str) -> u32 {
         if let Some(&known) = self.zones.get(name) {
             return known;
         }
-        let at = self.deck.zones.len() as u32;
-        self.deck.zones.push(name.into());
+        let at = self.names.len() as u32;
+        self.names.push(name.into());
         self.zones.insert(name.into(), at);
         at
     }
 }
 
-impl Deck {
-    /// Makes `link` the first row of a key; what was first before.
-    fn replace_head(&mut self, root: u32, digits: &[u8], link: u32) -> u32 {
-        let mut node = root as usize;
-        let (last, before) = digits.split_last().expect("a key has a digit");
-        for digit in before {
-            let place = usize::from(digit - b'0');
-            let next = self.nodes[node].next[place];
-            node = if next == NOTHING || next & LEAF != 0 {
-                let rows = next & !LEAF;
-                self.nodes.push(Node {
-                    next: [NOTHING; 10],
-                    rows,
-                });
-                let made = self.nodes.len() - 1;
-                self.nodes[node].next[place] = made as u32;
-                made
-            } else {
-                next as usize
+/// Rows of one key, sorted by time: one after the other, without overlap or a pause of less than a day.
+fn clashes(added: &[Added]) -> Vec<(usize, DeckFault)> {
+    let mut faults = Vec::new();
+    for pair in added.windows(2).filter(|pair| pair[0].key == pair[1].key) {
+        let (before, after) = (&pair[0], &pair[1]);
+        let (one, other) = (before.place as usize, after.place as usize);
+        if after.row.from < before.row.to {
+            let fault = DeckFault::Overlap {
+                other: one.min(other),
             };
-        }
-        let place = &mut self.nodes[node].next[usize::from(last - b'0')];
-        if *place == NOTHING || *place & LEAF != 0 {
-            std::mem::replace(place, link | LEAF) & !LEAF
-        } else {
-            let inner = *place as usize;
-            std::mem::replace(&mut self.nodes[inner].rows, link)
+            faults.push((one.max(other), fault));
+        } else if after.row.from > before.row.to && after.row.from - before.row.to <= SHORTEST_PAUSE {
+            faults.push((other, DeckFault::Gap { other: one }));
         }
     }
+    faults.sort_by_key(|(row, _)| *row);
+    faults
+}
 
-    /// The first row of a key that is there.
-    fn head(&self, root: u32, digits: &[u8]) -> u32 {
-        self.heads(root, digits).0[digits.len()]
-    }
-
-    /// Rows of one key: one after the other, without overlap or a pause of less than a day.
-    fn check_chain(&self, head: u32, faults: &mut Vec<(usize, DeckFault)>) {
-        let mut chain = Vec::new();
-        let mut link = head;
-        while link != NOTHING {
-            chain.push(link as usize - 1);
-            link = self.rows[link as usize - 1].next;
+/// Tells each key the longest other one that it begins with: one of those on the way to it, the last that still fits.
+fn link_shorter(keys: &[Key], links: &mut [Link]) {
+    let mut way: Vec<u32> = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        while way.last().is_some_and(|&last| !keys[last as usize].begins(*key)) {
+            way.pop();
         }
-        chain.sort_by_key(|&row| (self.rows[row].from, row));
-        for pair in chain.windows(2) {
-            let (before, after) = (&self.rows[pair[0]], &self.rows[pair[1]]);
-            let (first, later) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
-            if after.from < before.to {
-                faults.push((later, DeckFault::Overlap { other: first }));
-            } else if after.from > before.to && after.from - before.to <= SHORTEST_PAUSE {
-                faults.push((pair[1], DeckFault::Gap { other: pair[0] }));
-            }
-        }
+        links[at].shorter = way.last().copied().unwrap_or(NONE);
+        way.push(at as u32);
     }
 }
 
-/// The trie and the digits of a key.
-fn key(text: &str) -> Result<(u32, &[u8]), DeckFault> {
-    let (root, digits) = match text.strip_prefix('+') {
-        Some(digits) => (NUMBERS, digits.as_bytes()),
-        None => (SERVICES, text.as_bytes()),
+/// For every start the first key not below it, and the end.
+fn starts(keys: &[Key]) -> Vec<u32> {
+    let mut starts = Vec::with_capacity(STARTS + 1);
+    for (at, key) in keys.iter().enumerate() {
+        starts.resize(starts.len().max(key.start() + 1), at as u32);
+    }
+    starts.resize(STARTS + 1, keys.len() as u32);
+    starts
+}
+
+/// The key of `+` and digits, or of a service code.
+fn key(text: &str) -> Result<Key, DeckFault> {
+    let (number, digits) = match text.strip_prefix('+') {
+        Some(digits) => (true, digits.as_bytes()),
+        None => (false, text.as_bytes()),
     };
     if digits.is_empty() || digits.len() > MAX_KEY || !digits.iter().all(u8::is_ascii_digit) {
         return Err(DeckFault::Key);
     }
-    if root == NUMBERS && digits[0] == b'0' {
-        return Err(DeckFault::Zero);
+    if number {
+        match digits[0] {
+            b'0' => Err(DeckFault::Zero),
+            _ => Ok(Key::number(digits)),
+        }
+    } else if digits.len() > MAX_SERVICE {
+        Err(DeckFault::LongService)
+    } else {
+        Ok(Key::service(digits))
     }
-    if root == SERVICES && digits.len() > MAX_SERVICE {
-        return Err(DeckFault::LongService);
-    }
-    Ok((root, digits))
 }
 
 fn check_zone(zone: &str) -> Result<(), DeckFault> {
