@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cdr::csv::{self, Dialect, Field};
-use crate::cdr::policy::{Action, Policy, Scope};
+use crate::cdr::policy::{self, Action, Policy, Scope};
 use crate::cdr::transform::subscribers::{Subscribers, Unmapped};
 use crate::config::Config;
 use crate::pseudonym::keyring::{EpochIndex, Keyring, Status};
@@ -70,20 +70,10 @@ impl Plan {
         let subscribers = of(field).map_err(|why| format!("--field {name}: this field {why}"))?;
         let names = Names::read(asked.dialect, header)?;
         let column = names.place("--column", asked.column)?;
-        let served = match (subscribers.served_by(), asked.with) {
-            (None, None) => None,
-            (None, Some(_)) => {
-                return Err(format!(
-                    "--with: field {name} has scope \"domain\", its tokens depend on no other party: leave --with out"
-                ));
-            }
-            (Some(with), None) => {
-                return Err(format!(
-                    "field {name} has scope \"pairwise\": name the column of the served party ({}) by --with",
-                    policy.fields[with].name
-                ));
-            }
-            (Some(with), Some(party)) => Some(Served {
+        let party = served_party(policy, name, &subscribers, asked.with)?;
+        let served = match party {
+            None => None,
+            Some((with, party)) => Some(Served {
                 column: names.place("--with", party)?,
                 subscribers: of(with).ok().filter(|served| served.served_by().is_none()),
             }),
@@ -128,14 +118,8 @@ impl Plan {
     }
 
     /// Appends the header row of the output.
-    pub(super) fn header(
-        &mut self,
-        header: &[u8],
-        keyring: &Keyring,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    pub(super) fn header(&self, header: &[u8], keyring: &Keyring, out: &mut Vec<u8>) -> Result<(), String> {
         let names = Names::read(self.dialect, header)?;
-        csv::split(self.dialect, header, &mut self.cells).map_err(|error| error.to_string())?;
         for at in 0..self.columns {
             let written: Vec<Vec<u8>> = if at == self.column || self.served_tokens(at) {
                 let name = |&epoch| made(&names.0[at], epoch, keyring);
@@ -261,9 +245,29 @@ impl Names {
     }
 }
 
+/// The served party's field and the column named for it; none where the scope is domain.
+fn served_party<'a>(
+    policy: &Policy,
+    name: &str,
+    subscribers: &Subscribers,
+    with: Option<&'a str>,
+) -> Result<Option<(usize, &'a str)>, String> {
+    match (subscribers.served_by(), with) {
+        (None, None) => Ok(None),
+        (Some(field), Some(column)) => Ok(Some((field, column))),
+        (None, Some(_)) => Err(format!(
+            "--with: field {name} has scope \"domain\", its tokens depend on no other party: leave --with out"
+        )),
+        (Some(field), None) => Err(format!(
+            "field {name} has scope \"pairwise\": name the column of the served party ({}) by --with",
+            policy.fields[field].name
+        )),
+    }
+}
+
 /// The policy's field whose tokens are wanted.
 fn field(policy: &Policy, name: Option<&str>) -> Result<usize, String> {
-    let lasting = |(at, field): (usize, &crate::cdr::policy::Field)| match &field.action {
+    let lasting = |(at, field): (usize, &policy::Field)| match &field.action {
         Action::Pseudonymise(how) => (how.scope != Scope::Record).then_some(at),
         Action::Keep | Action::Restrict | Action::Coarsen { .. } | Action::Drop => None,
     };
