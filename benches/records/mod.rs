@@ -6,13 +6,17 @@
 #![allow(dead_code)] // every user has its own part of this
 #![allow(clippy::unwrap_used)] // known-good constants
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cdrveil::cdr::policy::Policy;
+use cdrveil::cdr::rating::{Lists, Rating};
 use cdrveil::engine::{Destinations, Engine};
+use cdrveil::number::deck::{DeckBuilder, DeckRow};
 use cdrveil::pseudonym::epoch::EventTime;
 use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Status};
+use cdrveil::pseudonym::list::{ListKey, NumberSet, NumberWords};
 use cdrveil::pseudonym::mac::EpochKey;
 use cdrveil::seal::opener::Opener;
 use cdrveil::seal::recipient::Recipients;
@@ -64,6 +68,70 @@ start = "keep"
 seconds = "keep"
 cause = "keep"
 "#;
+
+/// [`CSV_POLICY`] with everything derived from the called number.
+pub fn rated_policy() -> Arc<Policy> {
+    let derive = "derive = [\"destination\", \"prefix\", \"zone\", \"class\", \"country\", \"length\", \"onnet\", \"payer\", \"network\"]";
+    let text = CSV_POLICY
+        .replace("with = \"caller\"", &format!("with = \"caller\", {derive}"))
+        .replace(
+            "country = \"GB\"",
+            "country = \"GB\"\ndeck = \"d\"\nown = \"o\"\npayers = \"y\"\nports = \"p\"",
+        );
+    let mut policy = parsed(&text);
+    policy.rating = Arc::new(rating(&deck_keys(1_000)));
+    Arc::new(policy)
+}
+
+/// A deck of these keys and a few service codes, and lists with every third number of the records.
+pub fn rating(keys: &[String]) -> Rating {
+    let mut builder = DeckBuilder::new(1_000);
+    let services = ["999", "118118"].map(str::to_owned);
+    for (at, key) in keys.iter().chain(&services).enumerate() {
+        let zone = format!("ZONE-{}", at % 100);
+        let row = DeckRow {
+            key,
+            zone: &zone,
+            class: None,
+            from: None,
+            to: None,
+        };
+        builder.add(&row).unwrap();
+    }
+    let key = ListKey::new(vec![3; 32]).unwrap();
+    let (mut own, mut payers, mut ports) =
+        (NumberSet::default(), NumberSet::default(), NumberWords::default());
+    for at in (0..1_000).step_by(3) {
+        let tag = key.tag(format!("447700900{at:03}").as_bytes());
+        own.add(tag);
+        payers.add(tag);
+        ports.add(tag, "23415");
+    }
+    Rating {
+        deck: Some(builder.finish().unwrap()),
+        lists: Some(Lists {
+            key,
+            own: Some(own),
+            payers: Some(payers),
+            ports: Some(ports),
+        }),
+        contents: Vec::new(),
+    }
+}
+
+/// So many different keys of 1 to 9 digits, and those that the records' numbers begin with.
+pub fn deck_keys(count: usize) -> Vec<String> {
+    let ours = ["+44", "+447", "+44770090", "+4420", "+1", "+1415", "+1415555"];
+    let mut keys: BTreeSet<String> = ours.map(str::to_owned).into();
+    let mut random = 7_u64;
+    while keys.len() < count {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let digits = 5 + (random >> 60) as u32 % 5;
+        let lowest = 10_u64.pow(digits - 1);
+        keys.insert(format!("+{}", lowest + (random >> 20) % (9 * lowest)));
+    }
+    keys.into_iter().collect()
+}
 
 /// 2026-11-30T00:00:00Z: no record below begins later.
 pub const TIMESTAMP: i64 = 1_795_996_800_000;
@@ -144,11 +212,15 @@ pub fn keyring() -> Arc<Keyring> {
 }
 
 pub fn policy(text: &str) -> Arc<Policy> {
+    Arc::new(parsed(text))
+}
+
+fn parsed(text: &str) -> Policy {
     let source = Source {
         path: PathBuf::from("policy.toml"),
         text: text.to_owned(),
     };
-    Arc::new(Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}")))
+    Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// Somebody who may open what is sealed.
@@ -158,10 +230,14 @@ pub fn recipients() -> Recipients {
 }
 
 pub fn engine(policy_text: &str) -> Engine {
+    engine_of(policy(policy_text))
+}
+
+pub fn engine_of(policy: Arc<Policy>) -> Engine {
     let destinations = Destinations {
         domain: "billing".to_owned(),
         restricted: "cdr.restricted".to_owned(),
         rejected: "cdr.rejected".to_owned(),
     };
-    Engine::new(policy(policy_text), keyring(), &destinations, &recipients()).unwrap()
+    Engine::new(policy, keyring(), &destinations, &recipients()).unwrap()
 }

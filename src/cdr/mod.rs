@@ -8,6 +8,7 @@ pub mod csv;
 pub mod identifier;
 pub mod json;
 pub mod policy;
+pub mod rating;
 pub mod rows;
 pub mod time;
 pub mod transform;

@@ -6,6 +6,7 @@
 
 mod actions;
 mod check;
+mod files;
 mod input;
 mod settings;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::PolicySettings;
+use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
 use crate::settings::{Fault, Source};
@@ -50,6 +52,10 @@ pub struct Policy {
     pub record_id: Option<String>,
     /// Raw record headers to copy to the public record.
     pub headers: Vec<CString>,
+    /// The deck and lists that derived fields are looked up in.
+    pub rating_files: RatingFiles,
+    /// What those files hold, once they were read (`deckstore`).
+    pub rating: Arc<Rating>,
     /// Kinds in use, in the order sub-keys are derived; fields hold an index into it.
     pub kinds: Vec<&'static str>,
 }
@@ -156,10 +162,43 @@ pub enum Derived {
     Country,
     /// Count of canonical digits.
     Length,
+    /// The longest key of the deck that enough numbers share.
+    Prefix,
+    /// The deck's zone.
+    Zone,
+    /// `<prefix>~<zone>`, and `~ONNET` where it is so: what a rating engine loads as a destination.
+    Destination,
+    /// 1 for one of the network's own numbers, else 0.
+    OnNet,
+    /// A token of the number, where its calls are paid by the called party.
+    Payer,
+    /// The network a ported number belongs to.
+    Network,
 }
 
 impl Derived {
-    const ALL: [Self; 3] = [Self::Class, Self::Country, Self::Length];
+    const ALL: [Self; 9] = [
+        Self::Class,
+        Self::Country,
+        Self::Length,
+        Self::Prefix,
+        Self::Zone,
+        Self::Destination,
+        Self::OnNet,
+        Self::Payer,
+        Self::Network,
+    ];
+
+    /// The file without which there is no such value.
+    const fn file(self) -> Option<ListName> {
+        match self {
+            Self::Class | Self::Country | Self::Length => None,
+            Self::Prefix | Self::Zone | Self::Destination => Some(ListName::Deck),
+            Self::OnNet => Some(ListName::Own),
+            Self::Payer => Some(ListName::Payers),
+            Self::Network => Some(ListName::Ports),
+        }
+    }
 
     /// The word in the policy and in the appended column's name.
     pub const fn as_str(self) -> &'static str {
@@ -167,6 +206,12 @@ impl Derived {
             Self::Class => "class",
             Self::Country => "country",
             Self::Length => "length",
+            Self::Prefix => "prefix",
+            Self::Zone => "zone",
+            Self::Destination => "destination",
+            Self::OnNet => "onnet",
+            Self::Payer => "payer",
+            Self::Network => "network",
         }
     }
 }

@@ -68,6 +68,16 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         count(keyring.epochs().len(), "epoch"),
         keyring.fingerprint()
     )?;
+    let rating = &config.policy.rating;
+    let prints = rating.fingerprints(keyring, &config.domain);
+    for (content, print) in rating.contents.iter().zip(prints) {
+        writeln!(
+            out,
+            "{:10} ok  {}, fingerprint {print}",
+            content.list.as_str(),
+            count(content.rows, "row")
+        )?;
+    }
     writeln!(
         out,
         "recipients ok  {} for restricted and rejected records",

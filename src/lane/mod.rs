@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 
 use crate::cdr::Reason;
 use crate::cdr::policy::Policy;
+use crate::cdr::rating::Rating;
 use crate::config::{Delivery, Guarantee, Topics};
 use crate::engine::{Destinations, Engine, Payload, Stop, write_record_id};
 use crate::kafka::{Batch, Kafka, KafkaError, Message, Rebalance, Sink, SinkMode, Source, TopicPartition};
@@ -65,6 +66,8 @@ pub struct LanePlan {
     pub public_partitions: i32,
     /// The keyring in force; swapped by a reload.
     pub keyring: Arc<ArcSwap<Keyring>>,
+    /// The rate deck and lists in force; swapped by a reload.
+    pub rating: Arc<ArcSwap<Rating>>,
     /// Set once, when the daemon stops.
     pub stop: Arc<AtomicBool>,
     /// Metrics and status.
@@ -283,6 +286,10 @@ impl Lane<'_> {
         let keyring = self.plan.keyring.load();
         if !Arc::ptr_eq(&keyring, self.engine.keyring()) {
             self.engine.rekey(Arc::clone(&keyring));
+        }
+        let rating = self.plan.rating.load();
+        if !Arc::ptr_eq(&rating, self.engine.rating()) {
+            self.engine.rerate(Arc::clone(&rating));
         }
         self.take_over()?;
         let patience = self.patience();

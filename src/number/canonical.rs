@@ -14,7 +14,7 @@ use crate::number::plan;
 use crate::number::separators;
 use crate::number::settings::{Bare, Disposal, Numbers};
 use crate::number::wrapping::{self, Unwrapped};
-use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Reading};
+use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Reading, ServiceCode};
 
 /// Reads one lane's numbers; owns the caches and the scratch space.
 pub struct Canonicaliser {
@@ -22,6 +22,8 @@ pub struct Canonicaliser {
     library: Library,
     /// What is keyed when the last reading was [`Reading::Keyed`].
     value: Vec<u8>,
+    /// What was dialled when the last reading was a service code.
+    code: Option<ServiceCode>,
 }
 
 /// What a value is; the bytes to key stand in the canonicaliser.
@@ -43,11 +45,13 @@ impl Canonicaliser {
             library: Library::new(numbers.library_region, numbers.home.code.code),
             numbers,
             value: Vec::with_capacity(2 * wrapping::MAX_VALUE),
+            code: None,
         }
     }
 
     /// What a field's bytes are. Any bytes will do; the outer quotes of CSV are gone already.
     pub fn read(&mut self, raw: &[u8]) -> Reading<'_> {
+        self.code = None;
         let mut dialled = Dialled::empty();
         let found = if dialled.scan_plain(raw) {
             self.dialled(&dialled)
@@ -64,6 +68,11 @@ impl Canonicaliser {
                 value: KeyedValue(&self.value),
             },
         }
+    }
+
+    /// The digits of the last value read, where it was a short code, an emergency number or the voicemail's.
+    pub fn service_code(&self) -> Option<ServiceCode> {
+        self.code
     }
 
     /// The country of a number, as ISO 3166 alpha-2, as precise as its plan
@@ -115,6 +124,9 @@ impl Canonicaliser {
     fn dialled(&mut self, dialled: &Dialled) -> Found {
         let whole = dialled.as_slice();
         if let Some(label) = self.numbers.listed(whole) {
+            if label != Label::Withheld {
+                self.code = self.numbers.service_code(whole);
+            }
             return Found::Label(label);
         }
         let rest = ended(self.numbers.stripped(whole).unwrap_or(whole));
@@ -186,6 +198,7 @@ impl Canonicaliser {
                 None => {}
             }
         }
+        self.code = self.numbers.service_code(digits);
         self.keep(digits, KeyedKind::Short)
     }
 
@@ -263,6 +276,7 @@ impl Canonicaliser {
 impl Drop for Canonicaliser {
     fn drop(&mut self) {
         self.value.zeroize();
+        self.code = None;
     }
 }
 

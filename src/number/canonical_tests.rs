@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::Value;
 
-use crate::number::{Bare, Canonicaliser, NUMBER_TABLE, NumberSettings, Numbers, Reading};
+use crate::number::{Bare, Canonicaliser, NUMBER_TABLE, NumberSettings, Numbers, Reading, ServiceCode};
 
 fn canonicaliser(settings: &NumberSettings) -> Canonicaliser {
     Canonicaliser::new(Arc::new(Numbers::new(settings).unwrap()))
@@ -445,8 +445,10 @@ fn class_and_country_come_from_the_plan() {
         ("+14155550123", "US", "fixed-or-mobile"),
         ("+16045550123", "CA", "fixed-or-mobile"),
         ("+18005550123", "US", "freephone"),
-        ("+80012345678", "001", "freephone"),
+        ("+80012345678", "001", "uifn"),
+        ("+979123456789", "001", "iprn"),
         ("+870776123456", "001", "satellite"),
+        ("+8821612345678", "001", "satellite"),
         // A drama number is possible, not valid.
         ("+447700900123", "GB", "unknown"),
     ] {
@@ -460,6 +462,28 @@ fn class_and_country_come_from_the_plan() {
             );
             assert_eq!(found, (country, class), "{spelling}");
         }
+    }
+}
+
+#[test]
+fn a_service_code_is_known_as_dialled_and_forgotten_with_the_next_value() {
+    let mut canonicaliser = canonicaliser(&settings("country = 'GB'\nvoicemail = ['1571', '*100']"));
+    for (spelling, digits) in [
+        ("999", Some("999")),
+        ("112", Some("112")),
+        ("118 118", Some("118118")),
+        ("<sip:116123@example.net>", Some("116123")),
+        ("1571", Some("1571")),
+        ("*100", None),
+        ("07700900123", None),
+        ("anonymous", None),
+        ("+266696687", None),
+        ("", None),
+    ] {
+        canonicaliser.read(spelling.as_bytes());
+        let code = canonicaliser.service_code();
+        let found = code.as_ref().map(ServiceCode::digits);
+        assert_eq!(found, digits.map(str::as_bytes), "{spelling}");
     }
 }
 

@@ -3,14 +3,16 @@
 //! Faults name the key and the place in a list, never the number that stands there.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use rlibphonenumber::Region as LibraryRegion;
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::number::canonical::Dialled;
 use crate::number::listed::Listed;
 use crate::number::plan::{self, Home, Region};
-use crate::number::{KeyedKind, Label};
+use crate::number::{KeyedKind, Label, ServiceCode};
 
 /// The `[numbers]` table of the policy, as typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,6 +44,16 @@ pub struct NumberSettings {
     pub other: Disposal,
     /// Bare digits that are extensions of a switch.
     pub extensions: Option<ExtensionSettings>,
+    /// The rate deck's file.
+    pub deck: Option<Spanned<PathBuf>>,
+    /// The file of the network's own numbers.
+    pub own: Option<Spanned<PathBuf>>,
+    /// The file of numbers whose calls the called party pays.
+    pub payers: Option<Spanned<PathBuf>>,
+    /// The file of ported numbers with their networks.
+    pub ports: Option<Spanned<PathBuf>>,
+    /// How many numbers must share a prefix for it to be told; 1,000 when absent.
+    pub min_block: Option<Spanned<u64>>,
 }
 
 impl Default for NumberSettings {
@@ -60,6 +72,11 @@ impl Default for NumberSettings {
             feature: Disposal::Label,
             other: Disposal::Reject,
             extensions: None,
+            deck: None,
+            own: None,
+            payers: None,
+            ports: None,
+            min_block: None,
         }
     }
 }
@@ -221,6 +238,11 @@ impl Numbers {
     /// The label of a number that is listed as emergency, voicemail or withheld.
     pub(crate) fn listed(&self, dialled: &[u8]) -> Option<Label> {
         self.listed.label(dialled)
+    }
+
+    /// A code as it is dialled in the home country.
+    pub(crate) fn service_code(&self, dialled: &[u8]) -> Option<ServiceCode> {
+        ServiceCode::new(dialled, self.home.region.name)
     }
 
     /// Whether the source's own words for a withheld number hold this one.

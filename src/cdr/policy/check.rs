@@ -44,6 +44,7 @@ impl Checker<'_> {
         let order = self.field_order(&input, &typed);
         let names: Vec<&str> = order.iter().map(|&at| typed[at].0.get_ref().as_str()).collect();
 
+        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), &input);
         let numbers = self.numbers(numbers);
         let mut kinds = Vec::new();
         let mut checked = Vec::new();
@@ -61,6 +62,7 @@ impl Checker<'_> {
             }
         }
         self.served_parties(&typed, &order, &checked);
+        self.missing_files(&typed, &rating_files);
         let phones = checked
             .iter()
             .any(|field| matches!(&field.action, Action::Pseudonymise(how) if how.kind == Kind::Phone));
@@ -87,6 +89,8 @@ impl Checker<'_> {
             key,
             record_id,
             headers,
+            rating_files,
+            rating: Arc::default(),
             kinds,
         };
         self.appended_names(&policy, &output);

@@ -5,14 +5,19 @@
 //! on a reason, of no use: callers write it only after `Ok`.
 
 mod csv;
+mod derived;
+#[cfg(test)]
+mod derived_tests;
 mod json;
 mod pseudonyms;
+pub mod subscribers;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use crate::cdr::policy::{Format, Policy};
+use crate::cdr::rating::Rating;
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
 use crate::cdr::transform::json::JsonScratch;
@@ -77,6 +82,16 @@ impl Transformer {
         self.pseudonyms.rekey(keyring);
     }
 
+    /// Takes a reloaded deck and lists, between two records.
+    pub fn rerate(&mut self, rating: Arc<Rating>) {
+        self.pseudonyms.rerate(rating);
+    }
+
+    /// The deck and lists in force.
+    pub fn rating(&self) -> &Arc<Rating> {
+        self.pseudonyms.rating()
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
@@ -136,7 +151,7 @@ impl Step<'_> {
         }
         match self.pseudonyms.keyring().epoch_at(EventTime::from_millis(millis)) {
             Ok(epoch) => {
-                self.pseudonyms.enter(epoch);
+                self.pseudonyms.enter(epoch, millis);
                 Ok(())
             }
             Err(EpochGap::TooOld | EpochGap::Destroyed) => Err(refused(Reason::EpochTooOld)),

@@ -1,5 +1,6 @@
 //! Records in, public bytes out: one line per case, with known tokens of `tests/data/vectors.json`.
 
+use super::subscribers::{Subscribers, Unmapped, Unpredictable};
 use super::*;
 use crate::pseudonym::keyring::{KeyEntry, Status};
 use crate::pseudonym::mac::EpochKey;
@@ -256,4 +257,44 @@ fn json_members_by_action() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn customer_data_gets_the_tokens_of_the_public_topic() {
+    let policy = |a, b| Arc::clone(csv("", a, b).policy());
+    let subscribers =
+        |policy: &Arc<Policy>, field| Subscribers::new(Arc::clone(policy), keyring(), "billing", field);
+    let token = |subscribers: &mut Subscribers, epoch| {
+        let mut out = Vec::new();
+        subscribers.write(EpochIndex(epoch), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let pair = policy(PHONE, PAIR);
+    let mut callers = subscribers(&pair, 0).unwrap();
+    callers.read(b"07700 900123", b"").unwrap();
+    assert_eq!(token(&mut callers, 0), TOKEN);
+    assert_eq!(token(&mut callers, 1), NEXT_EPOCH);
+    let mut called = subscribers(&pair, 1).unwrap();
+    assert_eq!(called.served_by(), Some(0));
+    called.read(b"020 7946 0958", b"+447700900123").unwrap();
+    assert_eq!(token(&mut called, 0), PAIRED);
+    let cases: &[(&[u8], &[u8], Unmapped)] = &[
+        (b" ", NUMBER.as_bytes(), Unmapped::Blank),
+        (b"anonymous", NUMBER.as_bytes(), Unmapped::Label),
+        (b"999", NUMBER.as_bytes(), Unmapped::Label),
+        (b"7700900123", NUMBER.as_bytes(), Unmapped::Unreadable),
+        (NUMBER.as_bytes(), b"", Unmapped::NobodyServed),
+        (NUMBER.as_bytes(), b"anonymous", Unmapped::NobodyServed),
+        (NUMBER.as_bytes(), b"x1", Unmapped::NobodyServed),
+    ];
+    for (value, served, why) in cases {
+        assert_eq!(called.read(value, served), Err(*why));
+    }
+    let once = policy(
+        "{ action = \"pseudonymise\", kind = \"phone\", scope = \"record\" }",
+        "\"keep\"",
+    );
+    assert_eq!(subscribers(&once, 0).err(), Some(Unpredictable::Record));
+    assert_eq!(subscribers(&once, 1).err(), Some(Unpredictable::NoToken));
+    assert_eq!(subscribers(&once, 9).err(), Some(Unpredictable::NoToken));
 }
