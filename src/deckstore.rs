@@ -18,9 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::cdr::policy::Policy;
 use crate::cdr::rating::{Content, ListName, Lists, NamedFile, Rating, RatingFiles};
-use crate::number::Canonicaliser;
-use crate::number::deck::Deck;
-use crate::pseudonym::list::{ListKey, NumberSet, NumberWords};
+use crate::number::{Canonicaliser, NumberSettingsError};
+use crate::pseudonym::list::ListKey;
 use crate::pseudonym::mac::sha256;
 use crate::settings::Fault;
 
@@ -51,51 +50,107 @@ pub fn stamp(files: &RatingFiles) -> Stamp {
 pub fn load(policy: &Policy) -> Result<(Rating, Stamp), Vec<Fault>> {
     let files = &policy.rating_files;
     let before = stamp(files);
+    let mut parts = Parts::new(fresh_key(files)?);
     let mut faults = Vec::new();
-    let mut rating = Rating::default();
-    let mut lists = Lists {
-        key: fresh_key(files)?,
-        own: None,
-        payers: None,
-        ports: None,
-    };
     for named in &files.named {
-        let Some(file) = note(&mut faults, Text::read(files, named)) else {
-            continue;
-        };
-        let rows = match named.list {
+        let taken = Text::read(files, named).and_then(|file| parts.take(policy, named.list, &file));
+        faults.extend(taken.err().into_iter().flatten());
+    }
+    if faults.is_empty() {
+        Ok((parts.finish(policy)?, before))
+    } else {
+        Err(faults)
+    }
+}
+
+/// What was read so far.
+struct Parts {
+    rating: Rating,
+    lists: Lists,
+    emergency: Option<Vec<String>>,
+    voicemail: Option<Vec<String>>,
+}
+
+impl Parts {
+    fn new(key: ListKey) -> Self {
+        Self {
+            rating: Rating::default(),
+            lists: Lists {
+                key,
+                own: None,
+                payers: None,
+                ports: None,
+            },
+            emergency: None,
+            voicemail: None,
+        }
+    }
+
+    fn take(&mut self, policy: &Policy, list: ListName, file: &Text) -> Result<(), Vec<Fault>> {
+        let rows = match list {
             ListName::Deck => {
-                let deck = deck::read(&file, files);
-                rating.deck = note_all(&mut faults, deck);
-                rating.deck.as_ref().map_or(0, Deck::rows)
+                let deck = deck::read(file, &policy.rating_files)?;
+                self.rating.deck.insert(deck).rows()
             }
-            ListName::Own | ListName::Payers => {
-                let set = reader(policy).and_then(|mut reader| numbers::set(&file, &mut reader, &lists.key));
-                let set = note_all(&mut faults, set);
-                let rows = set.as_ref().map_or(0, NumberSet::count);
-                match named.list {
-                    ListName::Own => lists.own = set,
-                    _ => lists.payers = set,
-                }
-                rows
+            ListName::Own => {
+                let set = numbers::set(file, &mut reader(policy)?, &self.lists.key)?;
+                self.lists.own.insert(set).count()
+            }
+            ListName::Payers => {
+                let set = numbers::set(file, &mut reader(policy)?, &self.lists.key)?;
+                self.lists.payers.insert(set).count()
             }
             ListName::Ports => {
-                let words =
-                    reader(policy).and_then(|mut reader| numbers::words(&file, &mut reader, &lists.key));
-                lists.ports = note_all(&mut faults, words);
-                lists.ports.as_ref().map_or(0, NumberWords::count)
+                let words = numbers::words(file, &mut reader(policy)?, &self.lists.key)?;
+                self.lists.ports.insert(words).count()
             }
+            ListName::Emergency => self.emergency.insert(labelled(policy, list, file)?).len(),
+            ListName::Voicemail => self.voicemail.insert(labelled(policy, list, file)?).len(),
         };
-        rating.contents.push(Content {
-            list: named.list,
+        self.rating.contents.push(Content {
+            list,
             rows,
             hash: sha256(file.text.as_bytes()),
         });
+        Ok(())
     }
-    if faults.is_empty() {
+
+    fn finish(mut self, policy: &Policy) -> Result<Rating, Vec<Fault>> {
+        let lists = self.lists;
         let any = lists.own.is_some() || lists.payers.is_some() || lists.ports.is_some();
-        rating.lists = any.then_some(lists);
-        Ok((rating, before))
+        self.rating.lists = any.then_some(lists);
+        let labels = self.emergency.is_some() || self.voicemail.is_some();
+        if let Some(numbers) = policy.numbers.as_ref().filter(|_| labels) {
+            let listed = numbers.relisted(self.emergency.as_deref(), self.voicemail.as_deref());
+            let fault = |error: NumberSettingsError| {
+                vec![Fault::whole(&policy.rating_files.source.path, error.to_string())]
+            };
+            self.rating.listed = Some(listed.map_err(fault)?);
+        }
+        Ok(self.rating)
+    }
+}
+
+/// A list of numbers that are labels, each checked where it stands.
+fn labelled(policy: &Policy, name: ListName, file: &Text) -> Result<Vec<String>, Vec<Fault>> {
+    let entries = numbers::dialled(file)?;
+    let wrong = |(at, entry): &(usize, String)| {
+        let one = [entry.clone()];
+        let (emergency, voicemail) = match name {
+            ListName::Voicemail => (None, Some(&one[..])),
+            _ => (Some(&one[..]), None),
+        };
+        let refused = policy.numbers.as_ref()?.relisted(emergency, voicemail).err();
+        refused.map(|_| {
+            file.fault(
+                *at,
+                "write what is dialled: digits, with + * # or , if they are part of it",
+            )
+        })
+    };
+    let faults: Vec<Fault> = entries.iter().filter_map(wrong).collect();
+    if faults.is_empty() {
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     } else {
         Err(faults)
     }
@@ -108,14 +163,14 @@ struct Text {
 }
 
 impl Text {
-    fn read(files: &RatingFiles, named: &NamedFile) -> Result<Self, Fault> {
+    fn read(files: &RatingFiles, named: &NamedFile) -> Result<Self, Vec<Fault>> {
         let text = fs::read_to_string(&named.path).map_err(|error| {
             let message = format!(
                 "[numbers] {}: {} cannot be read: {error}",
                 named.list.as_str(),
                 named.path.display()
             );
-            files.source.fault(named.span.clone(), message)
+            vec![files.source.fault(named.span.clone(), message)]
         })?;
         Ok(Self {
             path: named.path.clone(),
@@ -151,12 +206,4 @@ fn fresh_key(files: &RatingFiles) -> Result<ListKey, Vec<Fault>> {
     getrandom::fill(&mut random)
         .map_err(|error| fault(format!("the operating system gives no random bytes: {error}")))?;
     ListKey::new(random).map_err(|error| fault(error.to_string()))
-}
-
-fn note<T>(faults: &mut Vec<Fault>, result: Result<T, Fault>) -> Option<T> {
-    result.map_err(|fault| faults.push(fault)).ok()
-}
-
-fn note_all<T>(faults: &mut Vec<Fault>, result: Result<T, Vec<Fault>>) -> Option<T> {
-    result.map_err(|found| faults.extend(found)).ok()
 }

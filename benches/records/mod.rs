@@ -115,6 +115,7 @@ pub fn rating(keys: &[String]) -> Rating {
             payers: Some(payers),
             ports: Some(ports),
         }),
+        listed: None,
         contents: Vec::new(),
     }
 }

@@ -1,14 +1,16 @@
 //! What derived fields are looked up in: the rate deck and the lists of own,
-//! paying and ported numbers.
+//! paying and ported numbers; and listed numbers that come out as labels.
 //!
 //! Only the deck keeps digits; lists are keyed hashes, and nothing here prints either.
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
 
+use crate::number::Listed;
 use crate::number::deck::Deck;
 use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
 use crate::pseudonym::list::{ListKey, NumberSet, NumberWords, Tag};
@@ -21,6 +23,8 @@ pub struct Rating {
     pub deck: Option<Deck>,
     /// Numbers by what is known of them.
     pub lists: Option<Lists>,
+    /// Numbers that are labels, where files list them.
+    pub listed: Option<Arc<Listed>>,
     /// What was read, in the order of [`ListName::ALL`].
     pub contents: Vec<Content>,
 }
@@ -74,11 +78,22 @@ pub enum ListName {
     Payers,
     /// Ported numbers with their networks.
     Ports,
+    /// Emergency numbers.
+    Emergency,
+    /// Numbers of the voicemail service.
+    Voicemail,
 }
 
 impl ListName {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Deck, Self::Own, Self::Payers, Self::Ports];
+    pub const ALL: [Self; 6] = [
+        Self::Deck,
+        Self::Own,
+        Self::Payers,
+        Self::Ports,
+        Self::Emergency,
+        Self::Voicemail,
+    ];
 
     /// The key under `[numbers]`, and the label of metrics.
     pub const fn as_str(self) -> &'static str {
@@ -87,6 +102,8 @@ impl ListName {
             Self::Own => "own",
             Self::Payers => "payers",
             Self::Ports => "ports",
+            Self::Emergency => "emergency",
+            Self::Voicemail => "voicemail",
         }
     }
 }

@@ -116,8 +116,9 @@ impl Watch {
             let (list, fingerprint, rows) = (facts.list, &facts.fingerprint, facts.rows);
             tracing::info!(list, fingerprint, rows, "rate deck or list reloaded");
         }
-        self.telemetry.deck_loaded(facts, Now::read());
+        // In force before it is told.
         self.current.store(Arc::new(rating));
+        self.telemetry.deck_loaded(facts, Now::read());
     }
 
     fn facts(&self, rating: &Rating) -> Vec<DeckFacts> {

@@ -79,6 +79,25 @@ pub(super) fn words(
     table.finish(words)
 }
 
+/// Reads a list of what is dialled, with the place of each entry in the text.
+///
+/// # Errors
+///
+/// Rows of more than one value.
+pub(super) fn dialled(file: &Text) -> Result<Vec<(usize, String)>, Vec<Fault>> {
+    let mut table = Table::new(file);
+    let mut list = Vec::new();
+    while table.advance() {
+        if table.width() == 1 {
+            let at = table.start();
+            list.push((at, table.cell(0).to_owned()));
+        } else {
+            table.fault_at(1, "one number a line, and nothing behind it");
+        }
+    }
+    table.finish(list)
+}
+
 /// The number of the row at hand; told as a fault where there is none.
 fn number(table: &mut Table<'_>, reader: &mut Canonicaliser) -> Option<E164> {
     let found = match reader.read(table.cell(0).as_bytes()) {

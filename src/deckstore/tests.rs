@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::number::deck::Deck;
-use crate::number::{Class, E164, NumberSettings, Numbers, Reading};
+use crate::number::{Class, E164, Label, NumberSettings, Numbers, Reading};
 use crate::settings::Source;
 
 const POLICY: &str = r#"[input]
@@ -18,6 +18,8 @@ deck = "deck.csv"
 own = "own.txt"
 payers = "payers.txt"
 ports = "ports.csv"
+emergency = "emergency.txt"
+voicemail = "voicemail.txt"
 [fields]
 called = { action = "pseudonymise", kind = "phone", derive = ["destination", "onnet", "payer", "network"] }
 start = "keep"
@@ -31,6 +33,8 @@ fn load_with(file: &str, text: &str) -> Result<Rating, Vec<String>> {
         ("own.txt", "+447700900123\n"),
         ("payers.txt", "07700900124\n"),
         ("ports.csv", "number,network\n07700 900125,23415\n"),
+        ("emergency.txt", "999\n112\n18000\n"),
+        ("voicemail.txt", "1571\n\"#100\"\n"),
         (file, text),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
@@ -87,8 +91,40 @@ fn what_the_files_say_is_known_of_a_number() {
         .iter()
         .map(|content| (content.list.as_str(), content.rows))
         .collect();
-    assert_eq!(rows, [("deck", 1), ("own", 1), ("payers", 1), ("ports", 1)]);
+    let expected = [
+        ("deck", 1),
+        ("own", 1),
+        ("payers", 1),
+        ("ports", 1),
+        ("emergency", 3),
+        ("voicemail", 2),
+    ];
+    assert_eq!(rows, expected);
     assert!(!format!("{rating:?}").contains("7700"));
+}
+
+#[test]
+fn listed_numbers_of_files_are_labels() {
+    let rating = load_with("own.txt", "").unwrap();
+    let settings: NumberSettings = toml::from_str("country = 'GB'").unwrap();
+    let mut reader = Canonicaliser::new(Numbers::new(&settings).unwrap().into());
+    assert_eq!(reader.read(b"18000"), Reading::Label(Label::Short));
+    reader.relist(rating.listed.as_ref());
+    for (dialled, label) in [
+        ("999", Label::Emergency),
+        ("18000", Label::Emergency),
+        ("1571", Label::Voicemail),
+        ("#100", Label::Voicemail),
+        ("118118", Label::Short),
+    ] {
+        assert_eq!(
+            reader.read(dialled.as_bytes()),
+            Reading::Label(label),
+            "{dialled}"
+        );
+    }
+    reader.relist(None);
+    assert_eq!(reader.read(b"18000"), Reading::Label(Label::Short));
 }
 
 #[test]
@@ -237,6 +273,16 @@ fn a_fault_has_its_place_and_a_cure_and_shows_no_number() {
             "ports.csv:1:13: the network holds the number's own digits",
         ),
         (
+            "emergency.txt",
+            "999\nsos\n",
+            "emergency.txt:2:1: write what is dialled",
+        ),
+        (
+            "voicemail.txt",
+            "1571,x\n",
+            "voicemail.txt:1:6: one number a line",
+        ),
+        (
             "ports.csv",
             "07700900123,a\n+447700900123,b\n",
             "ports.csv:2:1: the number has a network already",
@@ -264,7 +310,7 @@ fn faults_beyond_the_first_few_are_counted() {
 fn a_file_that_is_not_there_is_told_where_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let faults = load_in(folder.path()).unwrap_err();
-    assert_eq!(faults.len(), 4);
+    assert_eq!(faults.len(), 6);
     assert!(
         faults[0].starts_with("policy.toml:7:8: [numbers] deck: "),
         "{}",

@@ -287,16 +287,17 @@ impl Lane<'_> {
         if !Arc::ptr_eq(&keyring, self.engine.keyring()) {
             self.engine.rekey(Arc::clone(&keyring));
         }
-        let rating = self.plan.rating.load();
-        if !Arc::ptr_eq(&rating, self.engine.rating()) {
-            self.engine.rerate(Arc::clone(&rating));
-        }
         self.take_over()?;
         let patience = self.patience();
         let event = match self.source.poll(&mut self.batch, patience) {
             Ok(event) => event,
             Err(error) => return self.consumer_error(error),
         };
+        // After the wait: what comes in once a reload was told is priced by it.
+        let rating = self.plan.rating.load();
+        if !Arc::ptr_eq(&rating, self.engine.rating()) {
+            self.engine.rerate(Arc::clone(&rating));
+        }
         let faults = self.batch.take_faults();
         let idle = self.batch.is_empty();
         let written = self.write_batch();

@@ -14,12 +14,13 @@ use crate::number::plan;
 use crate::number::separators;
 use crate::number::settings::{Bare, Disposal, Numbers};
 use crate::number::wrapping::{self, Unwrapped};
-use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Reading, ServiceCode};
+use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Listed, Reading, ServiceCode};
 
 /// Reads one lane's numbers; owns the caches and the scratch space.
 pub struct Canonicaliser {
     numbers: Arc<Numbers>,
     library: Library,
+    listed: Arc<Listed>,
     /// What is keyed when the last reading was [`Reading::Keyed`].
     value: Vec<u8>,
     /// What was dialled when the last reading was a service code.
@@ -43,10 +44,16 @@ impl Canonicaliser {
     pub fn new(numbers: Arc<Numbers>) -> Self {
         Self {
             library: Library::new(numbers.library_region, numbers.home.code.code),
+            listed: Arc::clone(&numbers.listed),
             numbers,
             value: Vec::with_capacity(2 * wrapping::MAX_VALUE),
             code: None,
         }
+    }
+
+    /// Takes another list of numbers that are labels, or with none the policy's own again.
+    pub fn relist(&mut self, listed: Option<&Arc<Listed>>) {
+        self.listed = Arc::clone(listed.unwrap_or(&self.numbers.listed));
     }
 
     /// What a field's bytes are. Any bytes will do; the outer quotes of CSV are gone already.
@@ -123,7 +130,7 @@ impl Canonicaliser {
     /// Step 3, and the parts of step 7 that go by their spelling.
     fn dialled(&mut self, dialled: &Dialled) -> Found {
         let whole = dialled.as_slice();
-        if let Some(label) = self.numbers.listed(whole) {
+        if let Some(label) = self.listed.label(whole) {
             if label != Label::Withheld {
                 self.code = self.numbers.service_code(whole);
             }

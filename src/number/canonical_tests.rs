@@ -5,8 +5,16 @@ use std::sync::Arc;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::Value;
+use toml::Spanned;
 
-use crate::number::{Bare, Canonicaliser, NUMBER_TABLE, NumberSettings, Numbers, Reading, ServiceCode};
+use crate::number::{
+    Bare, Canonicaliser, Dialling, NUMBER_TABLE, NumberSettings, Numbers, Reading, ServiceCode,
+};
+
+/// A list in the policy itself.
+fn here(list: Vec<String>) -> Spanned<Dialling> {
+    Spanned::new(0..0, Dialling::Here(list))
+}
 
 fn canonicaliser(settings: &NumberSettings) -> Canonicaliser {
     Canonicaliser::new(Arc::new(Numbers::new(settings).unwrap()))
@@ -40,8 +48,8 @@ fn known_answers_of_four_countries() {
             country: Some(source["country"].as_str().unwrap().to_owned()),
             bare: serde_json::from_value(source["bare"].clone()).unwrap(),
             strip: list("strip"),
-            emergency: Some(list("emergency")),
-            voicemail: list("voicemail"),
+            emergency: Some(here(list("emergency"))),
+            voicemail: Some(here(list("voicemail"))),
             ..NumberSettings::default()
         });
         for case in source["cases"].as_array().unwrap() {
@@ -140,7 +148,7 @@ fn every_spelling_of_every_countrys_examples_is_one_number() {
             canonicaliser(&NumberSettings {
                 country: Some(name.to_owned()),
                 bare: Bare::National,
-                emergency: Some(Vec::new()),
+                emergency: Some(here(Vec::new())),
                 ..NumberSettings::default()
             })
         });

@@ -28,8 +28,11 @@ use std::num::NonZeroU8;
 use zeroize::Zeroize;
 
 pub use canonical::Canonicaliser;
+pub use listed::Listed;
 pub use service::ServiceCode;
-pub use settings::{Bare, Disposal, ExtensionSettings, NumberSettings, NumberSettingsError, Numbers};
+pub use settings::{
+    Bare, Dialling, Disposal, ExtensionSettings, NumberSettings, NumberSettingsError, Numbers,
+};
 
 /// What the canonical form of a number depends on: library, its metadata
 /// release, and this room's own rules. A change that moves canonical forms

@@ -1,6 +1,7 @@
-//! `[numbers] deck, own, payers, ports`: which files the policy names, and which it lacks.
+//! `[numbers] deck, own, payers, ports, emergency, voicemail`: which files the policy names, and which it lacks.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use toml::Spanned;
@@ -9,7 +10,7 @@ use crate::cdr::policy::Derived;
 use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::{FieldSettings, InputSettings};
 use crate::cdr::rating::{ListName, NamedFile, RatingFiles};
-use crate::number::NumberSettings;
+use crate::number::{Dialling, NumberSettings};
 
 impl Checker<'_> {
     /// The files, by their paths relative to the policy.
@@ -21,17 +22,18 @@ impl Checker<'_> {
         let folder = self.source.path.parent().unwrap_or(Path::new(""));
         let named = |list: ListName| {
             let numbers = numbers?;
-            let setting = match list {
-                ListName::Deck => &numbers.deck,
-                ListName::Own => &numbers.own,
-                ListName::Payers => &numbers.payers,
-                ListName::Ports => &numbers.ports,
+            let (path, span) = match list {
+                ListName::Deck => whole(numbers.deck.as_ref()?),
+                ListName::Own => whole(numbers.own.as_ref()?),
+                ListName::Payers => whole(numbers.payers.as_ref()?),
+                ListName::Ports => whole(numbers.ports.as_ref()?),
+                ListName::Emergency => of_dialling(numbers.emergency.as_ref()?)?,
+                ListName::Voicemail => of_dialling(numbers.voicemail.as_ref()?)?,
             };
-            let setting = setting.as_ref()?;
             Some(NamedFile {
                 list,
-                path: folder.join(setting.get_ref()),
-                span: setting.span(),
+                path: folder.join(path),
+                span,
             })
         };
         let named: Vec<_> = ListName::ALL.into_iter().filter_map(named).collect();
@@ -84,5 +86,16 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+}
+
+fn whole(setting: &Spanned<PathBuf>) -> (&Path, Range<usize>) {
+    (setting.get_ref(), setting.span())
+}
+
+fn of_dialling(setting: &Spanned<Dialling>) -> Option<(&Path, Range<usize>)> {
+    match setting.get_ref() {
+        Dialling::File(path) => Some((path, setting.span())),
+        Dialling::Here(_) => None,
     }
 }

@@ -58,6 +58,7 @@ fn rating() -> Arc<Rating> {
             payers: Some(payers),
             ports: Some(ports),
         }),
+        listed: None,
         contents: Vec::new(),
     })
 }

@@ -58,12 +58,16 @@ impl Pseudonyms {
         // The kinds that a policy's numbers may turn into come behind its own.
         let mut kinds = policy.kinds.clone();
         kinds.extend(KEYED.iter().map(|kind| kind.as_str()));
+        let mut numbers = policy.numbers.clone().map(Canonicaliser::new);
+        if let Some(numbers) = &mut numbers {
+            numbers.relist(policy.rating.listed.as_ref());
+        }
         Self {
             macs: FieldMacs::new(&keyring, domain, &kinds),
             domain: domain.to_owned(),
             kinds,
             keyring,
-            numbers: policy.numbers.clone().map(Canonicaliser::new),
+            numbers,
             canonical: Vec::new(),
             derivations: Derivations::new(Arc::clone(&policy.rating)),
             epoch: EpochIndex(0),
@@ -76,6 +80,9 @@ impl Pseudonyms {
     }
 
     pub(super) fn rerate(&mut self, rating: Arc<Rating>) {
+        if let Some(numbers) = &mut self.numbers {
+            numbers.relist(rating.listed.as_ref());
+        }
         self.derivations = Derivations::new(rating);
     }
 
