@@ -5,6 +5,7 @@
 
 pub mod coarsen;
 pub mod csv;
+pub mod guard;
 pub mod identifier;
 pub mod json;
 pub mod policy;
@@ -32,13 +33,15 @@ pub enum Reason {
     Number,
     /// Larger than `[input] max_record`.
     TooLarge,
+    /// A public field would show an identifier that is taken out of another one.
+    Leak,
     /// The broker refused what this record became, again and again.
     Poison,
 }
 
 impl Reason {
     /// All reasons, in the order they are documented.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Format,
         Self::Columns,
         Self::UnknownField,
@@ -47,6 +50,7 @@ impl Reason {
         Self::EpochTooNew,
         Self::Number,
         Self::TooLarge,
+        Self::Leak,
         Self::Poison,
     ];
 
@@ -61,6 +65,7 @@ impl Reason {
             Self::EpochTooNew => "epoch-too-new",
             Self::Number => "number",
             Self::TooLarge => "too-large",
+            Self::Leak => "leak",
             Self::Poison => "poison",
         }
     }

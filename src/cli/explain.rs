@@ -167,6 +167,9 @@ fn why(reason: Reason) -> &'static str {
         Reason::EpochTooNew => "the call begins more than [input] max_future from now",
         Reason::Number => "no value of this field's kind, as [numbers] or the action has it",
         Reason::TooLarge => "larger than [input] max_record",
+        Reason::Leak => {
+            "its public value would show a number, IMSI, IMEI or account that the policy takes out"
+        }
         Reason::Poison => "it cannot be written",
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the public buffer holds only bytes of kept fields, coarsened
 //! values, tokens, labels, derived values and the record id. It is complete or,
-//! on a reason, of no use: callers write it only after `Ok`.
+//! on a reason, of no use: callers write it only after `Ok`, which the egress
+//! guard has the last word on.
 
 mod csv;
 mod json;
@@ -12,12 +13,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::cdr::policy::{Format, Policy};
+use crate::cdr::guard::Guard;
+use crate::cdr::identifier::Kind;
+use crate::cdr::policy::{Action, Format, Policy};
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
 use crate::cdr::transform::json::JsonScratch;
-use crate::cdr::transform::pseudonyms::Pseudonyms;
+use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms};
 use crate::cdr::{Reason, Refusal};
+use crate::number::Label;
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{EpochGap, EpochIndex, Keyring};
 
@@ -46,6 +50,7 @@ pub struct Transformer {
     policy: Arc<Policy>,
     clock: EventClock,
     pseudonyms: Pseudonyms,
+    guard: Guard,
     csv: CsvScratch,
     json: JsonScratch,
 }
@@ -57,6 +62,7 @@ struct Step<'a> {
     origin: Origin<'a>,
     clock: &'a mut EventClock,
     pseudonyms: &'a mut Pseudonyms,
+    guard: &'a mut Guard,
     out: &'a mut Outputs,
 }
 
@@ -66,6 +72,7 @@ impl Transformer {
         Self {
             clock: policy.clock.clone(),
             pseudonyms: Pseudonyms::new(&policy, keyring, domain),
+            guard: Guard::default(),
             csv: CsvScratch::new(&policy),
             json: JsonScratch::default(),
             policy,
@@ -102,6 +109,7 @@ impl Transformer {
         out.key.clear();
         out.restricted.clear();
         self.pseudonyms.restart();
+        self.guard.restart();
         if record.len() > self.policy.max_record {
             return Err(Reason::TooLarge.into());
         }
@@ -112,6 +120,7 @@ impl Transformer {
             origin,
             clock: &mut self.clock,
             pseudonyms: &mut self.pseudonyms,
+            guard: &mut self.guard,
             out,
         };
         match &policy.format {
@@ -140,6 +149,44 @@ impl Step<'_> {
                 Ok(())
             }
             Err(EpochGap::TooOld | EpochGap::Destroyed) => Err(refused(Reason::EpochTooOld)),
+        }
+    }
+
+    /// Tells the guard what a field of this action held.
+    fn taken_out(&mut self, action: &Action, identity: Identity, raw: &[u8]) {
+        match action {
+            Action::Keep | Action::Coarsen { .. } => {}
+            Action::Restrict => self.guard.restricted(raw),
+            Action::Drop => self.guard.dropped(raw),
+            Action::Pseudonymise(how) => match (identity, how.kind) {
+                (
+                    Identity::Value {
+                        number: Some(number), ..
+                    },
+                    _,
+                ) => self.guard.number(&number, raw),
+                (Identity::Value { .. }, Kind::Phone) | (Identity::Label(Label::Feature), _) => {
+                    self.guard.wrapped(raw);
+                }
+                (
+                    Identity::Value { start, end, .. },
+                    Kind::Imsi | Kind::Imei | Kind::Account | Kind::Text,
+                ) => {
+                    self.guard.identifier(self.pseudonyms.canonical(start..end));
+                }
+                // A call's id is no subscriber's, and switches make it of the time. Addresses of one network
+                // share most of their digits.
+                (Identity::Value { .. }, Kind::Call | Kind::Ip)
+                | (Identity::Empty | Identity::Label(_), _) => {}
+            },
+        }
+    }
+
+    /// The guard's last word.
+    fn release(&mut self) -> Result<(), Refusal> {
+        match self.guard.leak() {
+            Some(field) => Err(Refusal::at(Reason::Leak, field)),
+            None => Ok(()),
         }
     }
 }

@@ -180,6 +180,64 @@ fn what_follows_a_refused_record_is_untouched_by_it() {
     assert_eq!(public(&mut transformer, &[b'x'; 65]), "too-large ");
 }
 
+/// `KEPT` in a field that is kept, beside the number, an IMSI and the call's time.
+#[test]
+fn a_kept_copy_of_what_is_taken_out_rejects_the_record() {
+    let line = |kept: &str| format!("07700900123,{kept},{START}");
+    let json =
+        |kept: &str| format!(r#"{{"t":{START},"a":"07700900123","i":"001010000000123","k":{kept},"s":7}}"#);
+    let mut csv = csv("", PHONE, "\"keep\"");
+    let mut members = transformer(&format!(
+        "[input]\nformat = \"json\"\nunlisted = \"drop\"\ntime = {{ field = \"t\", format = \"unix\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\nt = \"keep\"\na = {PHONE}\ni = \"restrict\"\nk = \"keep\"\n\
+         s = {{ action = \"coarsen\", step = 7 }}\n"
+    ));
+    for (kept, leaks) in [
+        ("PJSIP/447700900123-0000002f", true),
+        ("+44 (0)7700 900123", true),
+        ("7700900123", true),
+        ("%2B44%37700900123", true),
+        ("4477009001", true),
+        ("07700900199", false),
+        ("77009", false),
+        ("1793870000", false),
+    ] {
+        assert_eq!(
+            public(&mut csv, line(kept).as_bytes()) == "leak b",
+            leaks,
+            "{kept}"
+        );
+        assert_eq!(
+            public(&mut csv, line(&format!("\"{kept}\"")).as_bytes()) == "leak b",
+            leaks,
+            "{kept}"
+        );
+        let member = public(&mut members, json(&format!("\"{kept}\"")).as_bytes());
+        assert_eq!(member == "leak k", leaks, "{kept}: {member}");
+        let within = public(
+            &mut members,
+            json(&format!(r#"{{"x":["y","{kept}"]}}"#)).as_bytes(),
+        );
+        assert_eq!(within == "leak k", leaks, "{kept}: {within}");
+    }
+    for kept in [
+        r#""\u00300447700900123""#,
+        r#""447700\/900123""#,
+        r#""\u0037\u00370090012\u0033""#,
+        r#"[{"\u00344":"44770090012\u0033"}]"#,
+        r#"{"447700900123":1}"#,
+        "447700900123",
+        "4.47700900123e11",
+        r#""001010000000123""#,
+        r#""1010000000123.wav""#,
+    ] {
+        assert_eq!(public(&mut members, json(kept).as_bytes()), "leak k", "{kept}");
+    }
+    let coarse = json("0").replace("\"s\":7", "\"s\":7700900123");
+    assert_eq!(public(&mut members, coarse.as_bytes()), "leak s");
+    assert!(public(&mut members, json("0").as_bytes()).starts_with('{'));
+}
+
 #[test]
 fn json_members_by_action() {
     let policy = |unlisted: &str| {
