@@ -67,8 +67,8 @@ impl Guard {
         let mut scan = Scan::new(value);
         while let Some(stretch) = scan.next() {
             let mut found = false;
-            let length = first_run(stretch, |digits| {
-                self.seen.add(digits);
+            let length = first_run(stretch, |seven| {
+                self.seen.add(seven);
                 found = true;
             });
             if found {
@@ -98,7 +98,7 @@ impl Guard {
             let end = self.texts.len();
             let again = decode_percent(&mut self.texts, start);
             let seen = &mut self.seen;
-            each_run(&self.texts[end..], |digits| seen.add(digits));
+            each_run(&self.texts[end..], |seven| seen.add(seven));
             self.suspect(field);
             if !again {
                 break;
@@ -119,7 +119,7 @@ impl Guard {
             return self.seen.share(value);
         }
         let mut found = false;
-        each_run(value, |digits| found |= self.seen.share(digits));
+        each_run(value, |seven| found |= self.seen.has(seven));
         found
     }
 

@@ -8,8 +8,6 @@ use crate::cdr::guard::text::{Place, place};
 const SLOTS: usize = 1 << 12;
 /// Seven zeros are nobody's, and stand in many counters and test numbers.
 const ZEROS: u64 = u64::from_le_bytes(*b"0000000\0");
-/// Digits handed out at a time, at most.
-const PIECE: usize = 32;
 
 /// A set of seven digits in a row, by their hash.
 pub(super) struct Sevens {
@@ -36,34 +34,35 @@ impl Sevens {
         }
     }
 
-    /// All of at least seven digits.
-    pub(super) fn add(&mut self, digits: &[u8]) {
-        each_seven(digits, |seven| {
-            if seven != ZEROS {
-                self.rounds[slot(seven)] = self.round;
-            }
-        });
+    /// Seven digits, packed.
+    #[inline]
+    pub(super) fn add(&mut self, seven: u64) {
+        if seven != ZEROS {
+            self.rounds[slot(seven)] = self.round;
+        }
     }
 
-    /// Whether seven of at least seven digits were added.
+    /// Whether these seven digits were added.
+    #[inline]
+    pub(super) fn has(&self, seven: u64) -> bool {
+        self.rounds[slot(seven)] == self.round
+    }
+
+    /// Whether seven of these digits in a row were added.
     #[inline]
     pub(super) fn share(&self, digits: &[u8]) -> bool {
-        let mut found = false;
-        each_seven(digits, |seven| found |= self.rounds[slot(seven)] == self.round);
-        found
-    }
-}
-
-/// Eight bytes are loaded at a time; but for the first seven, the first of them goes.
-#[inline]
-fn each_seven(digits: &[u8], mut each: impl FnMut(u64)) {
-    let mut first = [0; 8];
-    first[..LEAST].copy_from_slice(&digits[..LEAST]);
-    each(u64::from_le_bytes(first));
-    for at in 0..digits.len() - LEAST {
-        if let Some(eight) = digits[at..].first_chunk() {
-            each(u64::from_le_bytes(*eight) >> 8);
+        let Some(first) = digits.first_chunk::<8>() else {
+            let mut found = false;
+            each_run(digits, |seven| found |= self.has(seven));
+            return found;
+        };
+        let mut found = self.has(u64::from_le_bytes(*first) << 8 >> 8);
+        for at in 0..=digits.len() - 8 {
+            if let Some(eight) = digits[at..].first_chunk() {
+                found |= self.has(u64::from_le_bytes(*eight) >> 8);
+            }
         }
+        found
     }
 }
 
@@ -72,39 +71,32 @@ fn slot(seven: u64) -> usize {
     (seven.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
 }
 
-/// Hands out digits that only separators part, where there are seven or more.
+/// Hands out every seven digits in a row, packed, that only separators part.
 #[inline]
-pub(super) fn each_run(text: &[u8], mut each: impl FnMut(&[u8])) {
+pub(super) fn each_run(text: &[u8], mut each: impl FnMut(u64)) {
     let mut at = 0;
     while at < text.len() {
         at += first_run(&text[at..], &mut each) + 1;
     }
 }
 
-/// The length of the digits and separators that a text begins with, the digits handed out if there are seven or
-/// more: of a long run piece by piece, each with the last six digits of the one before it.
+/// [`each_run`] of the digits and separators that a text begins with, and their length.
 #[inline]
-pub(super) fn first_run(text: &[u8], mut each: impl FnMut(&[u8])) -> usize {
-    let mut digits = [0; PIECE];
-    let (mut count, mut length) = (0, 0);
-    for &byte in text {
+pub(super) fn first_run(text: &[u8], mut each: impl FnMut(u64)) -> usize {
+    let (mut seven, mut count) = (0, 0);
+    for (at, &byte) in text.iter().enumerate() {
         match place(byte) {
             Place::Digit => {
-                if count == PIECE {
-                    each(&digits);
-                    digits.copy_within(PIECE - (LEAST - 1).., 0);
-                    count = LEAST - 1;
-                }
-                digits[count] = byte;
+                // The first of them lowest, as a load of eight bytes has it.
+                seven = seven >> 8 | u64::from(byte) << 48;
                 count += 1;
+                if count >= LEAST {
+                    each(seven);
+                }
             }
             Place::Separator => {}
-            Place::Outside => break,
+            Place::Outside => return at,
         }
-        length += 1;
     }
-    if count >= LEAST {
-        each(&digits[..count]);
-    }
-    length
+    text.len()
 }
