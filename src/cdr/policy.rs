@@ -36,6 +36,9 @@ pub struct Policy {
     pub fields: Vec<Field>,
     /// The field with the call's start time.
     pub time_field: usize,
+    /// The field with the start of the call's first segment, of partial and correction records: where it is not
+    /// blank, it decides the epoch.
+    pub first_time_field: Option<usize>,
     /// Reads the start time; cloned per lane, for its cache.
     pub clock: EventClock,
     /// How far a call may begin after its record's Kafka timestamp.

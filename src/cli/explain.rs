@@ -89,6 +89,9 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     for (at, field) in policy.fields.iter().enumerate() {
         let sealed = if field.action.restricts() { "yes" } else { "no" };
         let mut notes = vec![public_part(&field.action)];
+        if policy.first_time_field == Some(at) {
+            notes.push("decides the epoch where it is not blank".to_owned());
+        }
         if at == policy.time_field {
             notes.push("start of the call: chooses the epoch".to_owned());
         }

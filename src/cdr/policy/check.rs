@@ -63,6 +63,8 @@ impl Checker<'_> {
         }
         let format = self.format(&input, &names, &typed, &order);
         let time_field = self.named(&input.time.get_ref().field, &names, "[input] time");
+        let first = input.time.get_ref().first.as_ref();
+        let first_time_field = first.and_then(|first| self.named(first, &names, "[input] time first"));
         let clock = self.clock(&input.time);
         let key = self.key(&output, &names, &checked);
         let record_id = self.record_id(&output);
@@ -72,6 +74,7 @@ impl Checker<'_> {
             format: format?,
             fields: checked,
             time_field: time_field?,
+            first_time_field,
             clock: clock?,
             max_future: input
                 .max_future

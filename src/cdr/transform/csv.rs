@@ -74,18 +74,25 @@ impl CsvScratch {
         if self.cells.len() != step.policy.fields.len() {
             return Err(Reason::Columns.into());
         }
-        let start = csv::value(
-            dialect,
-            step.record,
-            self.cells[step.policy.time_field],
-            &mut self.unquoted,
-        );
-        step.begin(start)?;
+        self.begin(&mut step, dialect)?;
         self.identify(&mut step, dialect)?;
         self.fields(&mut step, dialect)?;
         self.appended(&mut step, dialect)?;
         self.guard(&mut step, dialect)?;
         Ok(step.pseudonyms.epoch())
+    }
+
+    /// By the first segment's start where the record has one, else by its own.
+    fn begin(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+        if let Some(first) = step.policy.first_time_field {
+            let start = csv::value(dialect, step.record, self.cells[first], &mut self.unquoted);
+            if !start.trim_ascii().is_empty() {
+                return step.begin(first, start);
+            }
+        }
+        let own = step.policy.time_field;
+        let start = csv::value(dialect, step.record, self.cells[own], &mut self.unquoted);
+        step.begin(own, start)
     }
 
     fn identify(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {

@@ -52,14 +52,25 @@ impl JsonScratch {
         Ok(step.pseudonyms.epoch())
     }
 
+    /// By the first segment's start where the record has one, else by its own.
     fn begin(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
-        let field = step.policy.time_field;
-        let found = self.members.iter().find(|member| index(member) == Some(field));
-        let member = found.ok_or(Refusal::at(Reason::Time, field))?;
-        match json::scalar(&step.record[member.value()], &mut self.text) {
-            Scalar::Text(start) | Scalar::Number(start) => step.begin(start),
-            Scalar::Bool | Scalar::Null | Scalar::Container => Err(Refusal::at(Reason::Time, field)),
+        let policy = step.policy;
+        let own = policy.time_field;
+        for field in policy.first_time_field.into_iter().chain([own]) {
+            let member = self.members.iter().find(|member| index(member) == Some(field));
+            let value = member.map_or(Scalar::Null, |member| {
+                json::scalar(&step.record[member.value()], &mut self.text)
+            });
+            match value {
+                Scalar::Null if field != own => {}
+                Scalar::Text(start) if field != own && start.trim_ascii().is_empty() => {}
+                Scalar::Text(start) | Scalar::Number(start) => return step.begin(field, start),
+                Scalar::Bool | Scalar::Null | Scalar::Container => {
+                    return Err(Refusal::at(Reason::Time, field));
+                }
+            }
         }
+        Err(Refusal::at(Reason::Time, own))
     }
 
     /// Reads every identifier first: a pair's token needs its served party, wherever that stands.

@@ -131,9 +131,8 @@ impl Transformer {
 }
 
 impl Step<'_> {
-    /// The epoch of the call that began at this text, in the keyring's order.
-    fn begin(&mut self, start: &[u8]) -> Result<(), Refusal> {
-        let field = self.policy.time_field;
+    /// Enters the epoch of the call that began at this text, that of a field.
+    fn begin(&mut self, field: usize, start: &[u8]) -> Result<(), Refusal> {
         let refused = |reason| Refusal::at(reason, field);
         let millis = self.clock.read(start).ok_or(refused(Reason::Time))?;
         let latest = self

@@ -163,6 +163,44 @@ fn the_call_s_time_chooses_the_key_or_refuses() {
     }
 }
 
+/// November's call, its second part in December.
+#[test]
+fn the_first_segment_s_time_decides_where_there_is_one() {
+    let second = 1_796_083_260;
+    let mut csv = transformer(&format!(
+        "[input]\nformat = \"csv\"\ncolumns = [\"a\", \"f\", \"t\"]\n\
+         time = {{ field = \"t\", format = \"unix\", first = \"f\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\na = {PHONE}\nf = \"drop\"\nt = \"keep\"\n"
+    ));
+    let mut json = transformer(&format!(
+        "[input]\nformat = \"json\"\ntime = {{ field = \"t\", format = \"unix\", first = \"c.f\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\na = {PHONE}\n\"c.f\" = \"drop\"\nt = \"keep\"\n"
+    ));
+    let (early, late) = (format!("{TOKEN},,{second}"), format!("{NEXT_EPOCH},,{second}"));
+    for (first, member, expected) in [
+        (START.to_string(), START.to_string(), early.as_str()),
+        (String::new(), "\"\"".to_owned(), &late),
+        (" ".to_owned(), "null".to_owned(), &late),
+        ("0".to_owned(), "0".to_owned(), "epoch-too-old f"),
+        ("soon".to_owned(), "\"soon\"".to_owned(), "time f"),
+    ] {
+        assert_eq!(
+            public(&mut csv, format!("07700900123,{first},{second}").as_bytes()),
+            expected
+        );
+        let record = format!(r#"{{"a":"07700900123","c":{{"f":{member}}},"t":{second}}}"#);
+        let expected = match expected.split_once(",,") {
+            Some((token, _)) => format!(r#"{{"a":"{token}","c":{{}},"t":{second}}}"#),
+            None => expected.replace(" f", " c.f"),
+        };
+        assert_eq!(public(&mut json, record.as_bytes()), expected);
+    }
+    let without = format!(r#"{{"a":"07700900123","t":{second}}}"#);
+    let expected = format!(r#"{{"a":"{NEXT_EPOCH}","t":{second}}}"#);
+    assert_eq!(public(&mut json, without.as_bytes()), expected);
+    assert_eq!(public(&mut json, br#"{"a":"07700900123"}"#), "time t");
+}
+
 #[test]
 fn what_follows_a_refused_record_is_untouched_by_it() {
     let mut transformer = csv("max_record = \"64B\"", PHONE, PAIR);
