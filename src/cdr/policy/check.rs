@@ -7,13 +7,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use crate::cdr::identifier::Kind;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
-use crate::cdr::policy::{Action, Field, Policy};
+use crate::cdr::policy::{Action, Field, Policy, advice};
 use crate::number::{NumberSettings, Numbers};
 use crate::settings::{Fault, Source};
 
@@ -63,6 +64,12 @@ impl Checker<'_> {
         }
         let format = self.format(&input, &names, &typed, &order);
         let time_field = self.named(&input.time.get_ref().field, &names, "[input] time");
+        let places: Vec<Range<usize>> = order.iter().map(|&at| typed[at].0.span()).collect();
+        let whole = input.columns.as_ref().map(Spanned::span);
+        let whole = whole.or_else(|| places.first().cloned()).unwrap_or_default();
+        let warnings = advice::advice(self.source, &checked, &places, whole);
+        let zone = input.time.get_ref().zone.as_ref();
+        let zone = zone.and_then(|zone| TimeZone::get(zone.get_ref()).ok());
         let first = input.time.get_ref().first.as_ref();
         let first_time_field = first.and_then(|first| self.named(first, &names, "[input] time first"));
         let clock = self.clock(&input.time);
@@ -76,6 +83,7 @@ impl Checker<'_> {
             time_field: time_field?,
             first_time_field,
             clock: clock?,
+            zone,
             max_future: input
                 .max_future
                 .map_or(Duration::from_secs(86_400), |span| span.0),
@@ -85,6 +93,7 @@ impl Checker<'_> {
             record_id,
             headers,
             kinds,
+            warnings,
         };
         self.appended_names(&policy, &output);
         Some(policy)
