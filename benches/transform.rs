@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cdrveil::cdr::csv::{self, Dialect, End};
+use cdrveil::cdr::guard::Guard;
 use cdrveil::cdr::json::{self, Paths, Scanner};
 use cdrveil::cdr::policy::Policy;
 use cdrveil::cdr::transform::{Origin, Outputs, Transformer};
@@ -37,7 +38,7 @@ const SLICES: usize = 2_000;
 /// Prefixes of a deck of the whole world.
 const PREFIXES: usize = 300_000;
 
-criterion_group!(benches, stages, json_stages, decks, wholes);
+criterion_group!(benches, stages, guard_stage, json_stages, decks, wholes);
 criterion_main!(benches);
 
 fn stages(criterion: &mut Criterion) {
@@ -108,6 +109,45 @@ const ORIGIN: Origin<'_> = Origin {
     record_id: records::RECORD_ID,
     timestamp: records::TIMESTAMP,
 };
+
+/// What the guard does for one record of [`records::CSV_POLICY`]: its kept fields looked at, and where one of them
+/// could hold a number, its identifiers.
+fn guard_stage(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stage");
+    group.throughput(Throughput::Elements(1));
+    let policy = records::policy(records::CSV_POLICY);
+    let mut numbers = Canonicaliser::new(policy.numbers.clone().unwrap());
+    let mut read = |raw: &[u8]| match numbers.read(raw) {
+        Reading::Number(number) => number,
+        _ => panic!("every number of the bench is one"),
+    };
+    let rows: Vec<Vec<Vec<u8>>> = (0..RECORDS)
+        .map(|at| {
+            records::csv(at)
+                .split(|byte| *byte == b',')
+                .map(<[u8]>::to_vec)
+                .collect()
+        })
+        .collect();
+    let known: Vec<_> = rows.iter().map(|row| [2, 3].map(|at| read(&row[at]))).collect();
+    let mut guard = Guard::default();
+    one(&mut group, "guard", |at| {
+        let row = &rows[at];
+        guard.restart();
+        for kept in [0, 1, 7, 8, 9, 10] {
+            guard.look(kept, &row[kept]);
+        }
+        if guard.is_suspicious() {
+            guard.number(&known[at][0], &row[2]);
+            guard.number(&known[at][1], &row[3]);
+            for restricted in [4, 5, 6] {
+                guard.restricted(&row[restricted]);
+            }
+        }
+        assert!(guard.leak().is_none());
+    });
+    group.finish();
+}
 
 fn json_stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stage");

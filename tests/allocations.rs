@@ -125,9 +125,11 @@ fn accepted_json_records_allocate_nothing() {
 fn rejected_csv_records_allocate_nothing() {
     let broken = |at: usize| {
         let row = String::from_utf8(records::csv(at)).unwrap();
-        match at % 4 {
+        let caller = row.split(',').nth(2).unwrap().to_owned();
+        match at % 5 {
             0 => row.replace("2026-11-", "2026-13-"),
             1 => row + ",more",
+            3 => row.replace(",voice,", &format!(",%2B{caller},")),
             2 => row.replace(",voice,", ",\"voice,"),
             _ => row
                 .replace(",voice,", ",voice,12;34 56?,")

@@ -361,6 +361,34 @@ fn check_tells_faults_of_all_files_at_once_and_shows_no_key() {
 }
 
 #[test]
+fn check_warns_of_what_invoices_would_show() {
+    let place = Place::new();
+    place.edit("policy.toml", "id      = \"keep\"", "id = \"drop\"");
+    place.edit(
+        "policy.toml",
+        "seconds = \"keep\"",
+        "seconds = { action = \"coarsen\", step = 6 }",
+    );
+    // Midnight in Paris; the calls' zone is London's.
+    let key =
+        place.run("keys new --keyring keyring.toml --id second --activate-at 2026-12-01T00:00:00+01:00");
+    place.write("keyring.toml", &(place.read("keyring.toml") + &key.out));
+    let ran = place.run("check --config cdrveil.toml --offline");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let (policy, keyring) = (place.read("policy.toml"), place.read("keyring.toml"));
+    for expected in [
+        place_of("policy.toml", &policy, "seconds = {") + "fields.seconds: a coarsened duration",
+        place_of("policy.toml", &policy, "[\"id\", \"type\"") + "[fields] no call id is kept",
+        place_of("keyring.toml", &keyring, "2026-11-30T23:00:00Z")
+            + "key \"second\" begins at 23:00:00 in Europe/London",
+        "midnight is 2026-11-30T00:00:00+00:00".to_owned(),
+    ] {
+        assert!(ran.out.contains(&expected), "{expected}: {}", ran.out);
+    }
+    assert_eq!(ran.out.matches("warning: ").count(), 3, "{}", ran.out);
+}
+
+#[test]
 fn check_without_a_broker_ends_with_69() {
     let place = Place::new();
     place.edit("cdrveil.toml", "localhost:9092", "127.0.0.1:9");

@@ -144,9 +144,9 @@ pub fn csv(at: usize) -> Vec<u8> {
     let (caller, dialled) = numbers(at);
     let (day, hour, minute, second) = when(at);
     format!(
-        "{:08x}-7d0e-4b6a-9a41-{at:012x},voice,{caller},{dialled},00101{:010},35209900{:06}0,001-01-2041-{:05},\
+        "{},voice,{caller},{dialled},00101{:010},35209900{:06}0,001-01-2041-{:05},\
          2026-11-{day:02} {hour:02}:{minute:02}:{second:02},{},16,LON{}",
-        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        id(at),
         at % 10_000_000,
         at % 1_000_000,
         at % 65_536,
@@ -161,8 +161,8 @@ pub fn json(at: usize) -> Vec<u8> {
     let (caller, dialled) = numbers(at);
     let (day, hour, minute, second) = when(at);
     format!(
-        r#"{{"id":"{:08x}-7d0e-4b6a-9a41-{at:012x}","type":"voice","caller":{{"number":"{caller}","imsi":"00101{:010}","imei":"35209900{:06}0"}},"called":{{"number":"{dialled}"}},"legs":[{{"cell":"001-01-2041-{:05}","seconds":{}}}],"start":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z","seconds":{},"cause":16}}"#,
-        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        r#"{{"id":"{}","type":"voice","caller":{{"number":"{caller}","imsi":"00101{:010}","imei":"35209900{:06}0"}},"called":{{"number":"{dialled}"}},"legs":[{{"cell":"001-01-2041-{:05}","seconds":{}}}],"start":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z","seconds":{},"cause":16}}"#,
+        id(at),
         at % 10_000_000,
         at % 1_000_000,
         at % 65_536,
@@ -170,6 +170,14 @@ pub fn json(at: usize) -> Vec<u8> {
         at % 3_600,
     )
     .into_bytes()
+}
+
+/// A call id as switches draw them: no two alike, and no zeros in a row but by chance.
+fn id(at: usize) -> String {
+    let drawn = (at as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let hex = format!("{:032x}", drawn ^ drawn >> 61);
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
 }
 
 /// Day, hour, minute, second: calls come in about in order, some of them hours late.

@@ -5,6 +5,7 @@
 //! nothing unknown passes.
 
 mod actions;
+mod advice;
 mod check;
 mod files;
 mod input;
@@ -16,6 +17,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::cdr::coarsen::Coarsen;
@@ -38,8 +40,13 @@ pub struct Policy {
     pub fields: Vec<Field>,
     /// The field with the call's start time.
     pub time_field: usize,
+    /// The field with the start of the call's first segment, of partial and correction records: where it is not
+    /// blank, it decides the epoch.
+    pub first_time_field: Option<usize>,
     /// Reads the start time; cloned per lane, for its cache.
     pub clock: EventClock,
+    /// The zone of `[input] time`, where the policy names one.
+    pub zone: Option<TimeZone>,
     /// How far a call may begin after its record's Kafka timestamp.
     pub max_future: Duration,
     /// Records larger than this many bytes are rejected.
@@ -58,6 +65,8 @@ pub struct Policy {
     pub rating: Arc<Rating>,
     /// Kinds in use, in the order sub-keys are derived; fields hold an index into it.
     pub kinds: Vec<&'static str>,
+    /// What is allowed but costs money: for `cdrveil check`.
+    pub warnings: Vec<Fault>,
 }
 
 /// Input format with its settings.

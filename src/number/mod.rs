@@ -109,11 +109,23 @@ impl E164 {
         &self.digits[..self.len()]
     }
 
+    /// The digits behind the country code.
+    pub fn national(&self) -> &[u8] {
+        plan::calling_code(self.digits()).map_or(self.digits(), |(_, width)| &self.digits()[width..])
+    }
+
     /// How many digits there are, 3 to 15.
     #[allow(clippy::len_without_is_empty)] // a number is never empty
     pub fn len(&self) -> usize {
         usize::from(self.len.get())
     }
+}
+
+/// What stands behind the country code, where ASCII digits are one with a possible length behind it.
+pub fn national(digits: &[u8]) -> Option<&[u8]> {
+    let (code, width) = plan::calling_code(digits)?;
+    let national = &digits[width..];
+    code.allows(national.len()).then_some(national)
 }
 
 /// Up to 15 bytes as one number, the first lowest. Two loads that may overlap

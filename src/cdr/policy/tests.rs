@@ -283,6 +283,12 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "\"begin\"",
                 "[input] time: \"begin\" is not a field",
             ),
+            (
+                "field = \"start\"",
+                "first = \"begin\", field = \"start\"",
+                "\"begin\"",
+                "[input] time first: \"begin\" is not a field",
+            ),
             (", zone = \"UTC\"", "", "{ field = \"start\"", "[input] time"),
             (
                 "format = \"%Y-%m-%d %H:%M:%S\"",

@@ -2,6 +2,7 @@
 //! tokens. In two passes, because a pair's token needs its served party.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cdr::Reason;
@@ -107,6 +108,11 @@ impl Pseudonyms {
 
     pub(super) fn epoch(&self) -> EpochIndex {
         self.epoch
+    }
+
+    /// The canonical bytes of an identity of this record.
+    pub(super) fn canonical(&self, of: Range<usize>) -> &[u8] {
+        &self.canonical[of]
     }
 
     /// Reads one identifier. A blank one stays blank, for every kind.
