@@ -117,16 +117,12 @@ pub fn write(folder: &Path, destinations: Destinations) {
 
 fn destination_rows(destinations: Destinations, rows: &mut String) {
     for prefix in ["+44", "+4420", "+447", "+447700900", "+1", "+1415"] {
-        let written = match destinations {
-            Destinations::Raw => prefix,
-            Destinations::Public => as_public(prefix),
-        };
-        writeln!(rows, "P{},{written}", &prefix[1..]).unwrap();
+        writeln!(rows, "P{},{prefix}", &prefix[1..]).unwrap();
     }
     for &(prefix, zone) in DECK {
         match destinations {
             Destinations::Raw => writeln!(rows, "{zone},{prefix}").unwrap(),
-            Destinations::Public => public_rows(as_public(prefix), zone, rows),
+            Destinations::Public => public_rows(prefix, zone, rows),
         }
     }
     if destinations == Destinations::Raw {
@@ -144,11 +140,6 @@ fn public_rows(prefix: &str, zone: &str, rows: &mut String) {
         let prefix = &prefix[..length];
         writeln!(rows, "{zone},{prefix}~{zone}\nONNET,{prefix}~{zone}~ONNET").unwrap();
     }
-}
-
-/// A deck key as the public topic writes it.
-fn as_public(prefix: &str) -> &str {
-    prefix.trim_start_matches('+')
 }
 
 fn plan_rows(nth: usize, plan: &str, priced: &[Priced], rates: &mut String, charged: &mut String) {

@@ -61,6 +61,14 @@ impl Called {
             Self::Code(code) => code.digits(),
         }
     }
+
+    /// What stands before the digits, as in the deck's keys: `1571` is voicemail, `+1571` is Virginia.
+    fn sign(&self) -> &'static [u8] {
+        match self {
+            Self::Number(_) => b"+",
+            Self::Code(_) => b"",
+        }
+    }
 }
 
 /// What ends the destination of a call to one of the network's own numbers.
@@ -168,7 +176,11 @@ impl Derivations {
     pub(super) fn write(&self, derived: Derived, looked: Looked, out: &mut Vec<u8>) {
         let Some(found) = self.found(looked) else { return };
         match derived {
-            Derived::Prefix => out.extend_from_slice(found.prefix()),
+            Derived::Prefix if found.prefix().is_empty() => {}
+            Derived::Prefix => {
+                out.extend_from_slice(found.called.sign());
+                out.extend_from_slice(found.prefix());
+            }
             Derived::Zone => out.extend_from_slice(self.zone(found).unwrap_or_default().as_bytes()),
             Derived::Destination => self.destination(found, out),
             Derived::OnNet => match found.called {
@@ -188,6 +200,7 @@ impl Derivations {
     /// the prefixes of its prefix, and CGRateS reads a value that begins with `~` as a path.
     fn destination(&self, found: &Found, out: &mut Vec<u8>) {
         let Some(zone) = self.zone(found) else { return };
+        out.extend_from_slice(found.called.sign());
         match found.prefix() {
             [] => out.extend_from_slice(&found.called.digits()[..1]),
             prefix => out.extend_from_slice(prefix),

@@ -106,21 +106,21 @@ fn derived_values_of_every_sort_of_value() {
         &format!("a = {{ action = \"pseudonymise\", kind = \"phone\", scope = \"record\", {derive} }}"),
     );
     for (value, expected) in [
-        ("07700900123", "44770090,DRAMA,44770090~DRAMA~ONNET,unknown,1,"),
-        ("+447700900124", "44770090,DRAMA,44770090~DRAMA,unknown,0,23415"),
+        ("07700900123", "+44770090,DRAMA,+44770090~DRAMA~ONNET,unknown,1,"),
+        ("+447700900124", "+44770090,DRAMA,+44770090~DRAMA,unknown,0,23415"),
         (
             "tel:+447700900124;npdi",
-            "44770090,DRAMA,44770090~DRAMA,unknown,0,",
+            "+44770090,DRAMA,+44770090~DRAMA,unknown,0,",
         ),
         (
             "tel:+447700900124;npdi;rn=51044",
-            "44770090,DRAMA,44770090~DRAMA,unknown,0,51044",
+            "+44770090,DRAMA,+44770090~DRAMA,unknown,0,51044",
         ),
         // Zone and class are the row's, digits are not.
-        ("07700900200", "44770090,VIP,44770090~VIP,premium,0,"),
-        ("+14155550100", ",LONE,1~LONE,fixed-or-mobile,0,"),
+        ("07700900200", "+44770090,VIP,+44770090~VIP,premium,0,"),
+        ("+14155550100", ",LONE,+1~LONE,fixed-or-mobile,0,"),
         ("+14155550101", ",,,fixed-or-mobile,0,"),
-        ("02079460958", "44,UK,44~UK,fixed,0,"),
+        ("02079460958", "+44,UK,+44~UK,fixed,0,"),
         ("118118", "118118,DIRECTORY-118,118118~DIRECTORY-118,short,,"),
         ("118500", "118,DIRECTORY,118~DIRECTORY,short,,"),
         ("116123", ",FREE,1~FREE,helpline,,"),
@@ -180,7 +180,7 @@ fn json_members_get_theirs_beside_them_or_at_the_end() {
         format!(
             "{{\"a\":\"{TOKEN}\",\"b\":[{{\"c\":\"{TOKEN}\",\"c_zone\":\"DRAMA\",\"c_onnet\":\"1\"}},\
              {{\"c\":\"_short\",\"c_zone\":\"DIRECTORY-118\",\"c_onnet\":\"\"}}],\
-             \"a_destination\":\"44770090~DRAMA~ONNET\"}}"
+             \"a_destination\":\"+44770090~DRAMA~ONNET\"}}"
         )
     );
 }
