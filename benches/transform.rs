@@ -42,6 +42,7 @@ fn stages(criterion: &mut Criterion) {
         delimiter: b',',
         quote: Some(b'"'),
         comment: None,
+        escape: None,
     };
     let mut cells = Vec::new();
     group.throughput(Throughput::Bytes(rows[0].len() as u64));
@@ -102,6 +103,7 @@ fn stages(criterion: &mut Criterion) {
 const ORIGIN: Origin<'_> = Origin {
     record_id: records::RECORD_ID,
     timestamp: records::TIMESTAMP,
+    header: None,
 };
 
 fn json_stages(criterion: &mut Criterion) {

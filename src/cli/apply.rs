@@ -15,7 +15,7 @@ use data_encoding::BASE64;
 
 use crate::cdr::csv::{self, End};
 use crate::cdr::policy::{Format, Header, Policy};
-use crate::cdr::rows::{Cursor, Piece};
+use crate::cdr::rows::Piece;
 use crate::cdr::{Reason, Skip};
 use crate::cli::{ConfigArg, Exit, complain, complain_of};
 use crate::config::{self, Config};
@@ -172,17 +172,17 @@ fn one_file(
         .map_or_else(|| "stdin".into(), |name| name.to_string_lossy());
     let timestamp = now_millis();
     let began = Instant::now();
-    let mut cursor = Cursor::default();
+    engine.restart();
     let mut buffer = Vec::with_capacity(CHUNK);
     let mut end = End::More;
     let mut row = 0;
     loop {
-        match cursor.next(policy, &buffer, end) {
+        match engine.next_piece(&buffer, end) {
             Piece::Done if end == End::Final => return Ok(()),
             Piece::Done | Piece::Incomplete => {
-                let start = cursor.position();
+                let start = engine.position();
                 buffer.drain(..start);
-                cursor.consumed(start);
+                engine.consumed(start);
                 if buffer.len() > policy.max_record + CHUNK {
                     return Err(format!(
                         "{}: record {row} is longer than max_record: is a quote or bracket left open? What came before it is written",
@@ -199,10 +199,13 @@ fn one_file(
                 }
                 progress.read(read);
             }
-            Piece::Rejected(_, Reason::Columns) if row == 0 && cursor_is_at_header(policy) => {
+            Piece::Rejected(_, Reason::Columns | Reason::UnknownField)
+                if row == 0 && reads_a_header(policy).is_some() =>
+            {
                 return Err(format!(
-                    "{}:1: the header row does not name the columns of [input] columns, in that order",
-                    path.display()
+                    "{}: the header row does not name the columns of [input] columns{}",
+                    path.display(),
+                    reads_a_header(policy).unwrap_or_default()
                 ));
             }
             piece => {
@@ -227,14 +230,18 @@ fn one_file(
     }
 }
 
-fn cursor_is_at_header(policy: &Policy) -> bool {
-    matches!(
-        policy.format,
-        Format::Csv {
-            header: Header::Check,
-            ..
-        }
-    )
+/// What a header row must be like, where it is read.
+fn reads_a_header(policy: &Policy) -> Option<&'static str> {
+    let Format::Csv(csv) = &policy.format else {
+        return None;
+    };
+    match csv.header {
+        Header::None | Header::Skip => None,
+        Header::Check => Some(", in that order"),
+        Header::Name => Some(
+            ": one that is not there goes among [input] optional; another one needs a line under [fields], or [input] unlisted",
+        ),
+    }
 }
 
 /// The three output files.
@@ -291,13 +298,13 @@ impl Writer {
 
     /// An input with a header row gives an output with one.
     fn header(&mut self, policy: &Policy) -> io::Result<()> {
-        let Format::Csv {
-            dialect,
-            header: Header::Skip | Header::Check,
-        } = policy.format
-        else {
+        let Format::Csv(csv) = &policy.format else {
             return Ok(());
         };
+        if csv.header == Header::None {
+            return Ok(());
+        }
+        let dialect = csv.dialect;
         let names = policy
             .fields
             .iter()
@@ -316,7 +323,7 @@ impl Writer {
     fn write(&mut self, output: &Output<'_>) -> Result<(), String> {
         self.totals.read += 1;
         let written = match output {
-            Output::Skipped(Skip::Header | Skip::Comment | Skip::Tombstone) => {
+            Output::Skipped(Skip::Header | Skip::Comment | Skip::Marker | Skip::Tombstone) => {
                 self.totals.skipped += 1;
                 Ok(())
             }

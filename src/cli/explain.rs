@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cdr::Reason;
 use crate::cdr::csv;
-use crate::cdr::policy::{Action, Format, Policy, Scope, Unlisted};
+use crate::cdr::policy::{Action, Format, Layout, Policy, Scope, Unlisted};
 use crate::cli::{ConfigArg, Exit, complain, complain_of};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Output, Payload, Stop};
@@ -89,7 +89,7 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     for (at, field) in policy.fields.iter().enumerate() {
         let sealed = if field.action.restricts() { "yes" } else { "no" };
         let mut notes = vec![public_part(&field.action)];
-        if at == policy.time_field {
+        if policy.time.fields().contains(&at) {
             notes.push("start of the call: chooses the epoch".to_owned());
         }
         if policy.key == Some(at) {
@@ -105,25 +105,29 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     match &policy.format {
-        Format::Csv { .. } => writeln!(
-            out,
-            "any other number of columns than {}: the record is rejected (columns)",
-            policy.fields.len()
-        )?,
-        Format::Json { unlisted, .. } => {
-            let what = match unlisted {
-                Unlisted::Reject => "the record is rejected (unknown-field)",
-                Unlisted::Restrict => "sealed",
-                Unlisted::Drop => "left out",
-            };
-            writeln!(out, "any other member: {what}")?;
-        }
+        Format::Csv(csv) => match &csv.layout {
+            Layout::Plain => writeln!(
+                out,
+                "any other number of columns than {}: the record is rejected (columns)",
+                policy.fields.len()
+            )?,
+            layout => writeln!(out, "any other column: {}", unlisted(layout.unlisted()))?,
+        },
+        Format::Json { unlisted: what, .. } => writeln!(out, "any other member: {}", unlisted(*what))?,
     }
     let appended = policy.appended();
     if !appended.is_empty() {
         writeln!(out, "appended: {}", appended.join(", "))?;
     }
     Ok(())
+}
+
+fn unlisted(what: Unlisted) -> &'static str {
+    match what {
+        Unlisted::Reject => "the record is rejected",
+        Unlisted::Restrict => "sealed",
+        Unlisted::Drop => "left out",
+    }
 }
 
 fn action(policy: &Policy, action: &Action) -> String {
@@ -161,7 +165,7 @@ fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Format => "not readable in the input's format",
         Reason::Columns => "not the columns of the policy",
-        Reason::UnknownField => "a member that no path of the policy names",
+        Reason::UnknownField => "a member or column that the policy does not name",
         Reason::Time => "no start time that [input] time can read",
         Reason::EpochTooOld => "the call began before the keyring's first usable key",
         Reason::EpochTooNew => "the call begins more than [input] max_future from now",
@@ -234,8 +238,14 @@ fn shown<'a>(policy: &Policy, at: usize, value: &'a str) -> Cow<'a, str> {
 
 /// The public record: field by field for CSV, as it is for JSON.
 fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()> {
-    let Format::Csv { dialect, .. } = policy.format else {
-        return writeln!(out, "  {}", String::from_utf8_lossy(record));
+    let dialect = match &policy.format {
+        // The columns of a record type are not the policy's, all of them, in order.
+        Format::Csv(csv) if !matches!(&csv.layout, Layout::Shapes { shapes, .. } if shapes.len() > 1) => {
+            csv.dialect
+        }
+        Format::Csv(_) | Format::Json { .. } => {
+            return writeln!(out, "  {}", String::from_utf8_lossy(record));
+        }
     };
     let (mut cells, mut scratch) = (Vec::new(), Vec::new());
     csv::split(dialect, record, &mut cells).map_err(io::Error::other)?;

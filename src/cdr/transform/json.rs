@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Splicer};
-use crate::cdr::policy::{Action, Pseudonymise, Scope, Unlisted};
+use crate::cdr::policy::{Action, CallTime, Pseudonymise, Scope, Unlisted};
 use crate::cdr::transform::Step;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
@@ -52,13 +52,25 @@ impl JsonScratch {
     }
 
     fn begin(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
-        let field = step.policy.time_field;
-        let found = self.members.iter().find(|member| index(member) == Some(field));
-        let member = found.ok_or(Refusal::at(Reason::Time, field))?;
-        match json::scalar(&step.record[member.value()], &mut self.text) {
-            Scalar::Text(start) | Scalar::Number(start) => step.begin(start),
-            Scalar::Bool | Scalar::Null | Scalar::Container => Err(Refusal::at(Reason::Time, field)),
+        let policy = step.policy;
+        let joined = matches!(policy.time, CallTime::Joined(_));
+        let fields = policy.time.fields();
+        self.written.clear();
+        for &field in fields {
+            let found = self.members.iter().find(|member| index(member) == Some(field));
+            let value = match found.map(|found| json::scalar(&step.record[found.value()], &mut self.text)) {
+                Some(Scalar::Text(value) | Scalar::Number(value)) => value.trim_ascii(),
+                None | Some(Scalar::Null) => b"",
+                Some(Scalar::Bool | Scalar::Container) => return Err(Refusal::at(Reason::Time, field)),
+            };
+            if joined {
+                self.written.extend_from_slice(value);
+                self.written.push(b' ');
+            } else if !value.is_empty() {
+                return step.begin(value, field);
+            }
         }
+        step.begin(&self.written, fields[0])
     }
 
     /// Reads every identifier first: a pair's token needs its served party, wherever that stands.

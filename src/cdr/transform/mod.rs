@@ -6,12 +6,15 @@
 
 mod csv;
 mod json;
+#[cfg(test)]
+mod layout_tests;
 mod pseudonyms;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use crate::cdr::header::HeaderMap;
 use crate::cdr::policy::{Format, Policy};
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
@@ -39,6 +42,8 @@ pub struct Origin<'a> {
     pub record_id: &'a [u8],
     /// The raw record's Kafka timestamp, milliseconds since 1970.
     pub timestamp: i64,
+    /// What the header row above the record says, for a policy that asks it.
+    pub header: Option<&'a HeaderMap>,
 }
 
 /// Transforms records under one policy; one per lane, for its caches.
@@ -115,16 +120,15 @@ impl Transformer {
             out,
         };
         match &policy.format {
-            Format::Csv { dialect, .. } => self.csv.record(step, *dialect),
+            Format::Csv(csv) => self.csv.record(step, csv),
             Format::Json { paths, unlisted } => self.json.record(step, paths, *unlisted),
         }
     }
 }
 
 impl Step<'_> {
-    /// The epoch of the call that began at this text, in the keyring's order.
-    fn begin(&mut self, start: &[u8]) -> Result<(), Refusal> {
-        let field = self.policy.time_field;
+    /// The epoch of the call that began at this text of this field, in the keyring's order.
+    fn begin(&mut self, start: &[u8], field: usize) -> Result<(), Refusal> {
         let refused = |reason| Refusal::at(reason, field);
         let millis = self.clock.read(start).ok_or(refused(Reason::Time))?;
         let latest = self
