@@ -9,6 +9,7 @@ mod check;
 mod csv;
 mod input;
 mod layout;
+mod preset;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
 pub use crate::cdr::policy::layout::{Layout, Marker, Shape, When};
-use crate::cdr::policy::settings::PolicySettings;
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
 use crate::settings::{Fault, Source};
@@ -89,7 +89,18 @@ pub enum Format {
         paths: Paths,
         /// What happens to members no path names.
         unlisted: Unlisted,
+        /// The list in which the records of a payload stand, if it may wrap them.
+        records: Option<Wrapper>,
     },
+}
+
+/// The list of a JSON object whose elements are the records.
+#[derive(Debug)]
+pub struct Wrapper {
+    /// The path of its elements.
+    pub elements: Paths,
+    /// The path of the list itself.
+    pub list: Paths,
 }
 
 /// How CSV rows are read.
@@ -236,9 +247,10 @@ impl Policy {
     ///
     /// Every fault found, each with file, line and column.
     pub fn load(source: &Source) -> Result<Self, Vec<Fault>> {
-        let settings: PolicySettings = source.parse().map_err(|fault| vec![fault])?;
+        let (settings, preset) = preset::settings(source)?;
         let mut checker = Checker {
             source,
+            preset,
             faults: Vec::new(),
         };
         let policy = checker.policy(settings);

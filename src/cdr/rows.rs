@@ -4,6 +4,8 @@
 //! nothing is lost. What cannot be cut is a rejected piece up to the next line
 //! at which a record can begin, so that one fault does not cost what follows.
 
+mod wrapped;
+
 use std::ops::{Range, RangeInclusive};
 
 use memchr::{memchr_iter, memchr2, memmem};
@@ -11,7 +13,8 @@ use memchr::{memchr_iter, memchr2, memmem};
 use crate::cdr::csv::{self, Dialect, End, Field};
 use crate::cdr::header::HeaderMap;
 use crate::cdr::json::{self, Documents};
-use crate::cdr::policy::{Csv, Format, Header, Layout, Marker, Policy};
+use crate::cdr::policy::{Csv, Format, Header, Layout, Marker, Policy, Wrapper};
+use crate::cdr::rows::wrapped::Wrapped;
 use crate::cdr::{Reason, Skip};
 
 /// Bytes a UTF-8 byte order mark has.
@@ -46,6 +49,7 @@ pub struct Cursor {
     /// Where records begin is no longer known: what comes up to the next such place, in later chunks too, is rejected.
     lost: Option<Reason>,
     documents: Documents,
+    wrapped: Wrapped,
     /// What the header row says, where the policy asks it.
     names: HeaderMap,
     fields: Vec<Field>,
@@ -61,6 +65,7 @@ impl Cursor {
         self.misnamed = None;
         self.lost = None;
         self.documents = Documents::new();
+        self.wrapped.clear();
     }
 
     /// Where the next piece begins.
@@ -76,6 +81,7 @@ impl Cursor {
     /// Tells the cursor that the first `bytes` of the buffer are gone.
     pub fn consumed(&mut self, bytes: usize) {
         self.at -= bytes;
+        self.wrapped.consumed(bytes);
     }
 
     /// The next piece of the buffer.
@@ -83,7 +89,7 @@ impl Cursor {
         let piece = match (&policy.format, self.lost) {
             (format, Some(reason)) => return self.skip(format, buffer, end, reason),
             (Format::Csv(csv), None) => self.next_row(policy, csv, buffer, end),
-            (Format::Json { .. }, None) => self.next_object(policy, buffer, end),
+            (Format::Json { records, .. }, None) => self.next_object(policy, records.as_ref(), buffer, end),
         };
         let open = &buffer[self.at..];
         if piece == Piece::Incomplete && open.len() > policy.max_record + SLACK {
@@ -218,11 +224,17 @@ impl Cursor {
                 .all(|(field, name)| csv::value(dialect, row, *field, &mut self.scratch) == name)
     }
 
-    fn next_object(&mut self, policy: &Policy, buffer: &[u8], end: End) -> Piece {
+    fn next_object(&mut self, policy: &Policy, records: Option<&Wrapper>, buffer: &[u8], end: End) -> Piece {
+        if let Some(piece) = self.wrapped.next(buffer, &mut self.at) {
+            return piece;
+        }
         match self.documents.step(buffer, self.at, end) {
             json::Step::Record { record, next } => {
                 self.at = next;
-                Piece::Record(record)
+                match records {
+                    None => Piece::Record(record),
+                    Some(wrapper) => self.wrapped.open(wrapper, buffer, record, &mut self.at),
+                }
             }
             json::Step::Incomplete => Piece::Incomplete,
             json::Step::Malformed { .. } => self.skip(&policy.format, buffer, end, Reason::Format),

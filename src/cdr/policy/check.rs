@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
+use crate::cdr::policy::preset::Preset;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
@@ -24,12 +25,14 @@ const COPYABLE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 /// Collects every fault while settings become a policy.
 pub(super) struct Checker<'a> {
     pub(super) source: &'a Source,
+    pub(super) preset: Option<Preset>,
     pub(super) faults: Vec<Fault>,
 }
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.faults.push(self.source.fault(span, message));
+        let fault = Preset::fault(self.source, self.preset.as_ref(), span, message.into());
+        self.faults.push(fault);
     }
 
     pub(super) fn policy(&mut self, settings: PolicySettings) -> Option<Policy> {
@@ -114,7 +117,8 @@ impl Checker<'_> {
             }
         }
         for (field, _) in typed {
-            if !columns.iter().any(|column| column.get_ref() == field.get_ref()) {
+            let of_preset = field.span().start >= self.source.text.len();
+            if !of_preset && !columns.iter().any(|column| column.get_ref() == field.get_ref()) {
                 self.fault(
                     field.span(),
                     format!("field \"{}\" is not among [input] columns", field.get_ref()),

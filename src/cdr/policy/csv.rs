@@ -14,6 +14,9 @@ impl Checker<'_> {
         names: &[&str],
         time: Option<&CallTime>,
     ) -> Option<Format> {
+        if let Some(records) = &input.records {
+            self.fault(records.span(), "[input] records is for JSON");
+        }
         let dialect = self.dialect(input)?;
         let header = input
             .header

@@ -8,7 +8,7 @@ use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, Formats, InputSettings, Names, TimeSettings,
 };
-use crate::cdr::policy::{CallTime, Format, Unlisted};
+use crate::cdr::policy::{CallTime, Format, Unlisted, Wrapper};
 use crate::cdr::time::{EventClock, TimeFormat};
 
 impl Checker<'_> {
@@ -53,12 +53,28 @@ impl Checker<'_> {
                     .unlisted
                     .as_ref()
                     .map_or(Unlisted::Reject, |unlisted| *unlisted.get_ref());
+                let records = self.records(input);
                 Some(Format::Json {
                     paths: paths?,
                     unlisted,
+                    records,
                 })
             }
         }
+    }
+
+    fn records(&mut self, input: &InputSettings) -> Option<Wrapper> {
+        let setting = input.records.as_ref()?;
+        let path = setting.get_ref();
+        let list = path.strip_suffix("[]").unwrap_or_default();
+        if let (Ok(elements), Ok(list)) = (Paths::parse(&[path]), Paths::parse(&[list])) {
+            return Some(Wrapper { elements, list });
+        }
+        self.fault(
+            setting.span(),
+            "[input] records: the path of the list's elements, such as \"value[]\"",
+        );
+        None
     }
 
     /// One ASCII byte, the default where none is given; none where it was refused.

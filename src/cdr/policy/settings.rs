@@ -36,6 +36,7 @@ pub(super) struct InputSettings {
     pub(super) markers: Option<Spanned<Vec<Spanned<MarkerSettings>>>>,
     pub(super) record: Option<Spanned<Vec<Spanned<RecordSettings>>>>,
     pub(super) unlisted: Option<Spanned<Unlisted>>,
+    pub(super) records: Option<Spanned<String>>,
     pub(super) time: Spanned<TimeSettings>,
     pub(super) max_future: Option<Span>,
     pub(super) max_record: Option<Spanned<String>>,

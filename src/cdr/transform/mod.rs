@@ -121,7 +121,7 @@ impl Transformer {
         };
         match &policy.format {
             Format::Csv(csv) => self.csv.record(step, csv),
-            Format::Json { paths, unlisted } => self.json.record(step, paths, *unlisted),
+            Format::Json { paths, unlisted, .. } => self.json.record(step, paths, *unlisted),
         }
     }
 }
