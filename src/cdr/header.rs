@@ -7,6 +7,10 @@ use crate::cdr::Reason;
 use crate::cdr::csv::{self, Dialect, Field};
 use crate::cdr::policy::{self, Unlisted};
 
+/// The most columns of a header row: names are compared with each other, and a message full of them must not
+/// hold up a lane.
+const MOST_COLUMNS: usize = 4_096;
+
 /// The columns under the header row read last.
 #[derive(Debug, Default)]
 pub struct HeaderMap {
@@ -42,6 +46,9 @@ impl HeaderMap {
         self.columns.clear();
         self.columns.resize(fields.len(), None);
         csv::split(dialect, row, &mut self.cells).map_err(|_| Reason::Format)?;
+        if self.cells.len() > MOST_COLUMNS {
+            return Err(Reason::Columns);
+        }
         for (column, cell) in self.cells.iter().enumerate() {
             let name = csv::value(dialect, row, *cell, &mut self.scratch).trim_ascii();
             match fields.iter().position(|field| field.name.as_bytes() == name) {

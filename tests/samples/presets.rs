@@ -381,3 +381,41 @@ extensions = { digits = [5, 5], tenant = "acme" }
         counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
     });
 }
+
+/// 3CX: an extension calls out; number and extension come in six columns and in the chain.
+#[test]
+fn threecx_extensions_are_keyed_and_the_chain_is_sealed() {
+    preset(&Sample {
+        policy: r#"preset = "3cx"
+[input]
+time.zone = "Europe/London"
+[numbers]
+country = "GB"
+"#,
+        input: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,+447700900003,+447700900001,,,07700900001,,07700900001,,1001,0.01,0.02,Town,Chain: Ext.101;07700900001;
+"#,
+        public: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,{eve},{ada},,,{ada},,{ada},,{account},0.01,0.02,,,,,,,,,,unknown,GB,unknown,GB,in/0
+"#,
+        restricted: &[r#"{"bill-name":"Town","chain":"Chain: Ext.101;07700900001;"}"#],
+        rejected: &[],
+        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+    });
+}
+
+/// CGRateS, JSON: the origin's host and the extra fields go to the sealed side.
+#[test]
+fn cgrates_objects_seal_hosts_and_extra_fields() {
+    preset(&Sample {
+        policy: r#"preset = "cgrates-json"
+[numbers]
+country = "GB"
+"#,
+        input: r#"{"CGRID":"f1","RunID":"*default","OriginHost":"192.0.2.7","OriginID":"c-1@192.0.2.7","ToR":"*voice","Account":"1001","Destination":"07700900002","SetupTime":"2025-11-05T09:15:00Z","AnswerTime":"0001-01-01T00:00:00Z","Usage":"13s","ExtraFields":{"Caller":"07700900001"},"Cost":0.0100}
+"#,
+        public: r#"{"CGRID":"f1","RunID":"*default","OriginID":"{call}","ToR":"*voice","Account":"{account}","Destination":"{bob}","SetupTime":"2025-11-05T09:15:00Z","AnswerTime":"0001-01-01T00:00:00Z","Usage":"13s","Cost":0.0100,"Destination_class":"unknown","Destination_country":"GB","record_id":"in/0"}
+"#,
+        restricted: &[r#"{"OriginHost":"192.0.2.7","ExtraFields":{"Caller":"07700900001"}}"#],
+        rejected: &[],
+        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+    });
+}

@@ -15,13 +15,18 @@ use crate::cdr::policy::settings::PolicySettings;
 use crate::settings::{Fault, Source, complete};
 
 /// Name and text of each, in alphabetical order.
-const PRESETS: [(&str, &str); 15] = [
+const PRESETS: [(&str, &str); 18] = [
+    ("3cx", include_str!("../../../config/presets/3cx.toml")),
     ("asterisk", include_str!("../../../config/presets/asterisk.toml")),
     (
         "broadworks",
         include_str!("../../../config/presets/broadworks.toml"),
     ),
     ("cgrates", include_str!("../../../config/presets/cgrates.toml")),
+    (
+        "cgrates-json",
+        include_str!("../../../config/presets/cgrates-json.toml"),
+    ),
     ("cucm", include_str!("../../../config/presets/cucm.toml")),
     ("fcs-uk", include_str!("../../../config/presets/fcs-uk.toml")),
     (
@@ -35,6 +40,8 @@ const PRESETS: [(&str, &str); 15] = [
     ("jbilling", include_str!("../../../config/presets/jbilling.toml")),
     ("kamailio", include_str!("../../../config/presets/kamailio.toml")),
     ("mobile", include_str!("../../../config/presets/mobile.toml")),
+    // One program's accounting, twice forked.
+    ("opensips", include_str!("../../../config/presets/kamailio.toml")),
     ("plivo", include_str!("../../../config/presets/plivo.toml")),
     ("ribbon", include_str!("../../../config/presets/ribbon.toml")),
     ("teams", include_str!("../../../config/presets/teams.toml")),
@@ -206,7 +213,7 @@ mod tests {
         let cases = [
             (
                 "preset = \"astrisk\"\n",
-                "policy.toml:1:10: preset \"astrisk\" is unknown (asterisk, ",
+                "policy.toml:1:10: preset \"astrisk\" is unknown (3cx, asterisk, ",
             ),
             ("preset = 3\n", "policy.toml:1:10: "),
             (

@@ -107,6 +107,12 @@ fn a_header_row_names_columns_in_any_order_and_the_output_keeps_the_policys() {
         "n,t,a,b,k,,n\n1,@,z,y,x,2,3\n",
         &["header", "*,,@,x,r | a=z b=y n=1 column_6=2 column_7=3"],
     );
+    let endless = format!("t,a,b,k{}\n@,z,y,x\n", ",n".repeat(4_096));
+    holds(
+        &format!("{named}unlisted = \"drop\"\n"),
+        &endless,
+        &["!columns", "!columns"],
+    );
     holds(
         &format!("{named}unlisted = \"drop\"\n"),
         "n,t,a,b,k\n1,@,z,y,x\n",
