@@ -370,7 +370,17 @@ fn check_without_a_broker_ends_with_69() {
 }
 
 /// Keys whose value in the file is an example, not the default (the default is said beside them).
-const EXAMPLES: [&str; 4] = ["instance", "lanes", "comment", "emergency"];
+const EXAMPLES: [&str; 7] = [
+    "instance",
+    "lanes",
+    "comment",
+    "emergency",
+    "escape",
+    "markers",
+    "preset",
+];
+/// Keys that mean something beside others only, as the lines themselves say.
+const BESIDE_OTHERS: [&str; 4] = ["optional", "records", "when", "columns"];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {
@@ -398,8 +408,7 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
     for file in ["cdrveil.toml", "policy.toml", "keyring.toml"] {
         let text = Place::new().read(file);
         for (line, key) in text.lines().filter_map(|line| Some((line, commented_key(line)?))) {
-            // Refused beside format = "csv", as the line itself says.
-            if key == "unlisted" {
+            if BESIDE_OTHERS.contains(&key.as_str()) {
                 continue;
             }
             let place = Place::new();
@@ -610,6 +619,23 @@ fn apply_carries_the_header_along() {
     assert!(
         ran.err
             .contains("c.csv:1: the header row does not name the columns"),
+        "{}",
+        ran.err
+    );
+
+    place.edit("policy.toml", "header = \"check\"", "header = \"name\"");
+    let ran = place.run(&format!("{APPLY} --force c.csv"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        place.read("p.csv").starts_with(header),
+        "the output has the policy's order"
+    );
+    place.write("d.csv", &format!("{header},new\n{ROW},1\n"));
+    let ran = place.run(&format!("{APPLY} --force d.csv"));
+    assert_eq!(ran.code, 70);
+    assert!(
+        ran.err
+            .contains("d.csv: the header row does not name the columns"),
         "{}",
         ran.err
     );

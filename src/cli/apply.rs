@@ -200,13 +200,10 @@ fn one_file(
                 progress.read(read);
             }
             Piece::Rejected(_, Reason::Columns | Reason::UnknownField)
-                if row == 0 && reads_a_header(policy).is_some() =>
+                if row == 0 && what_headers_must_be(policy).is_some() =>
             {
-                return Err(format!(
-                    "{}: the header row does not name the columns of [input] columns{}",
-                    path.display(),
-                    reads_a_header(policy).unwrap_or_default()
-                ));
+                let told = what_headers_must_be(policy).unwrap_or_default();
+                return Err(format!("{}{told}", path.display()));
             }
             piece => {
                 let payload = Payload {
@@ -230,16 +227,19 @@ fn one_file(
     }
 }
 
-/// What a header row must be like, where it is read.
-fn reads_a_header(policy: &Policy) -> Option<&'static str> {
+/// What is wrong with a header row that was refused, where one is read. Marker rows may stand above one that is
+/// read by name, so its line is not told.
+fn what_headers_must_be(policy: &Policy) -> Option<&'static str> {
     let Format::Csv(csv) = &policy.format else {
         return None;
     };
     match csv.header {
         Header::None | Header::Skip => None,
-        Header::Check => Some(", in that order"),
+        Header::Check => {
+            Some(":1: the header row does not name the columns of [input] columns, in that order")
+        }
         Header::Name => Some(
-            ": one that is not there goes among [input] optional; another one needs a line under [fields], or [input] unlisted",
+            ": the header row does not name the columns of [input] columns: one that may be missing goes into [input] optional, another one needs a line under [fields] or [input] unlisted",
         ),
     }
 }

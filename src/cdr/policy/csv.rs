@@ -116,10 +116,10 @@ impl Checker<'_> {
                 "[input] header = \"check\" knows no other columns: take header = \"name\", or leave out unlisted",
             );
         }
-        if input.min_columns.is_none() && unlisted == Unlisted::Reject {
+        let least = self.least(input.min_columns.as_ref(), columns.get_ref().len());
+        if least == columns.get_ref().len() && unlisted == Unlisted::Reject {
             return Some(Layout::Plain);
         }
-        let least = self.least(input.min_columns.as_ref(), columns.get_ref().len());
         let shape = Shape {
             when: None,
             fields: (0..columns.get_ref().len()).collect(),

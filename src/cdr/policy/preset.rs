@@ -51,8 +51,14 @@ const PRESETS: [(&str, &str); 18] = [
 
 /// Settings whose keys are laid over the preset's one by one; below `[fields]` a field is replaced whole.
 const TABLES: [&str; 5] = ["input", "time", "numbers", "output", "fields"];
-/// Keys that say the same thing in different ways: one of the policy's own takes the preset's others out.
-const EITHER: [[&str; 2]; 2] = [["field", "join"], ["columns", "record"]];
+/// What a key of the policy's own, in which table, takes out of the preset: other ways to say the same, and
+/// what counts the columns.
+const TAKES_OUT: [(&str, &str, &[&str]); 4] = [
+    ("time", "field", &["join"]),
+    ("time", "join", &["field"]),
+    ("input", "columns", &["record", "min_columns"]),
+    ("input", "record", &["columns", "min_columns"]),
+];
 
 /// The preset that a policy names, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +113,7 @@ pub(super) fn settings(source: &Source) -> Result<(PolicySettings, Option<Preset
     let text = "\n".repeat(source.text.len()) + text;
     let mut merged = DeTable::parse(&text).map_err(|error| at(&error, Some(&preset)))?;
     let span = own.span();
-    merge(merged.get_mut(), own.into_inner());
+    merge("", merged.get_mut(), own.into_inner());
     let whole = toml::Deserializer::from(Spanned::new(span, merged.into_inner()));
     let settings = PolicySettings::deserialize(whole).map_err(|error| at(&error, Some(&preset)))?;
     Ok((settings, Some(preset)))
@@ -127,16 +133,14 @@ fn take_preset(source: &Source, own: &mut DeTable<'_>) -> Result<Option<Preset>,
     }
 }
 
-/// Lays `own` over `base`.
-fn merge<'a>(base: &mut DeTable<'a>, own: DeTable<'a>) {
-    for [one, other] in EITHER {
-        let says = |key: &str| own.iter().any(|(known, _)| known.get_ref() == key);
-        let out = match (says(one), says(other)) {
-            (true, false) => other,
-            (false, true) => one,
-            _ => continue,
-        };
-        base.remove(&Spanned::new(0..0, out.into()));
+/// Lays `own` over `base`, the tables of this name.
+fn merge<'a>(name: &str, base: &mut DeTable<'a>, own: DeTable<'a>) {
+    for (table, key, out) in TAKES_OUT {
+        if table == name && own.iter().any(|(known, _)| known.get_ref() == key) {
+            for key in out {
+                base.remove(&Spanned::new(0..0, (*key).into()));
+            }
+        }
     }
     for (key, mut value) in own {
         let beneath = base.remove_entry(&key);
@@ -144,7 +148,7 @@ fn merge<'a>(base: &mut DeTable<'a>, own: DeTable<'a>) {
             && let (DeValue::Table(table), Some((_, beneath))) = (value.get_mut(), beneath)
             && let DeValue::Table(mut beneath) = beneath.into_inner()
         {
-            merge(&mut beneath, std::mem::take(table));
+            merge(key.get_ref(), &mut beneath, std::mem::take(table));
             *table = beneath;
         }
         base.insert(key, value);
@@ -199,9 +203,9 @@ mod tests {
         assert_eq!(policy.time, CallTime::Field(9));
         assert_eq!(policy.record_id, None);
         let fewer = load(
-            "preset = \"asterisk\"\n[input]\ncolumns = [\"src\", \"start\", \"dst\", \"mine\"]\nmin_columns = 4\n\
+            "preset = \"asterisk\"\n[input]\ncolumns = [\"src\", \"start\", \"dst\", \"mine\"]\n\
              time = { join = [\"start\", \"mine\"], zone = \"UTC\" }\n\
-             [numbers]\ncountry = \"GB\"\n[fields]\nmine = \"keep\"\n"
+             [numbers]\ncountry = \"GB\"\n[fields]\nmine = \"keep\"\n",
         )
         .unwrap();
         assert_eq!(fewer.fields.len(), 4);
@@ -237,8 +241,8 @@ mod tests {
                 "policy.toml:4:1: unknown field `new`",
             ),
             (
-                "preset = \"asterisk\"\n[input]\ntime.zone = \"UTC\"\ncolumns = [\"src\", \"start\"]\nmin_columns = 2\n[numbers]\ncountry = \"GB\"\n[output]\nkey = \"dst\"\n",
-                "policy.toml:9:7: [output] key: \"dst\" is not a field",
+                "preset = \"asterisk\"\n[input]\ntime.zone = \"UTC\"\ncolumns = [\"src\", \"start\"]\n[numbers]\ncountry = \"GB\"\n[output]\nkey = \"dst\"\n",
+                "policy.toml:8:7: [output] key: \"dst\" is not a field",
             ),
         ];
         for (text, expected) in cases {
