@@ -48,6 +48,7 @@ fn stages(criterion: &mut Criterion) {
         delimiter: b',',
         quote: Some(b'"'),
         comment: None,
+        escape: None,
     };
     let mut cells = Vec::new();
     group.throughput(Throughput::Bytes(rows[0].len() as u64));
@@ -108,6 +109,7 @@ fn stages(criterion: &mut Criterion) {
 const ORIGIN: Origin<'_> = Origin {
     record_id: records::RECORD_ID,
     timestamp: records::TIMESTAMP,
+    header: None,
 };
 
 /// What the guard does for one record of [`records::CSV_POLICY`]: its kept fields looked at, and where one of them

@@ -164,7 +164,7 @@ impl Engine {
         let mut rows = 0;
         let mut skipped = false;
         loop {
-            match self.next_piece(bytes) {
+            match self.next_piece(bytes, End::Final) {
                 Piece::Done | Piece::Incomplete => break,
                 Piece::Skipped(why) => {
                     skipped = true;
@@ -224,7 +224,28 @@ impl Engine {
         )
     }
 
-    /// Transforms and seals one record of a file, numbered by the caller.
+    /// The next piece of a file that is read in chunks; what the buffer holds up to
+    /// [`position`](Self::position) is done with.
+    pub fn next_piece(&mut self, buffer: &[u8], end: End) -> Piece {
+        self.cursor.next(self.transformer.policy(), buffer, end)
+    }
+
+    /// Where the next piece begins.
+    pub fn position(&self) -> usize {
+        self.cursor.position()
+    }
+
+    /// Tells that the first `bytes` of the buffer are gone.
+    pub fn consumed(&mut self, bytes: usize) {
+        self.cursor.consumed(bytes);
+    }
+
+    /// Starts on another file.
+    pub fn restart(&mut self) {
+        self.cursor.restart();
+    }
+
+    /// Transforms and seals one record of a file, numbered by the caller: the piece found last.
     ///
     /// # Errors
     ///
@@ -242,10 +263,6 @@ impl Engine {
             Piece::Skipped(why) => output(Output::Skipped(*why)).map_err(Stop::Output),
             piece => self.piece(payload, bytes, piece, Some(row), now, &mut output),
         }
-    }
-
-    fn next_piece(&mut self, bytes: &[u8]) -> Piece {
-        self.cursor.next(self.transformer.policy(), bytes, End::Final)
     }
 
     fn piece<E>(
@@ -287,6 +304,7 @@ impl Engine {
         let origin = Origin {
             record_id: &work.record_id,
             timestamp: payload.timestamp,
+            header: Some(self.cursor.header()),
         };
         let transformer = &mut self.transformer;
         let outcome = without_panic(|| transformer.record(record, origin, &mut work.outputs));

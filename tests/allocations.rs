@@ -122,6 +122,19 @@ fn accepted_json_records_allocate_nothing() {
 }
 
 #[test]
+fn rows_under_a_header_row_allocate_nothing() {
+    let named = "format = \"csv\"\nheader = \"name\"\nunlisted = \"restrict\"\nescape = \"!\"\n\
+                 markers = [{ column = \"type\", values = [\"INTEGER\"] }]";
+    let policy = records::CSV_POLICY.replace("format = \"csv\"", named);
+    let header = "id,type,caller,called,imsi,imei,cell,start,seconds,cause,trunk,new\n";
+    let row = |at: usize| String::from_utf8(records::csv(at)).unwrap();
+    let payloads: Vec<_> = (0..WARM_UP)
+        .map(|at| format!("{header}{},!,x\n", row(at)).into_bytes())
+        .collect();
+    no_allocations(&policy, &payloads, [COUNTED, 0]);
+}
+
+#[test]
 fn rejected_csv_records_allocate_nothing() {
     let broken = |at: usize| {
         let row = String::from_utf8(records::csv(at)).unwrap();

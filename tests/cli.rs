@@ -410,7 +410,18 @@ fn check_without_a_broker_ends_with_69() {
 }
 
 /// Keys whose value in the file is an example, not the default (the default is said beside them).
-const EXAMPLES: [&str; 5] = ["instance", "lanes", "comment", "emergency", "extensions"];
+const EXAMPLES: [&str; 8] = [
+    "instance",
+    "lanes",
+    "comment",
+    "emergency",
+    "escape",
+    "markers",
+    "preset",
+    "extensions",
+];
+/// Keys that mean something beside others only, as the lines themselves say.
+const BESIDE_OTHERS: [&str; 4] = ["optional", "records", "when", "columns"];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {
@@ -438,8 +449,7 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
     for file in ["cdrveil.toml", "policy.toml", "keyring.toml"] {
         let text = Place::new().read(file);
         for (line, key) in text.lines().filter_map(|line| Some((line, commented_key(line)?))) {
-            // Refused beside format = "csv", as the line itself says.
-            if key == "unlisted" {
+            if BESIDE_OTHERS.contains(&key.as_str()) {
                 continue;
             }
             let place = Place::new();
@@ -663,9 +673,9 @@ fn apply_derives_by_deck_and_lists() {
     assert_eq!(
         derived,
         [
-            ["447~UK-MOBILE~ONNET", "mobile", "1", payer, ""],
-            ["447~UK-MOBILE", "mobile", "0", "", "23415"],
-            ["447~VIP", "premium", "0", "", ""],
+            ["+447~UK-MOBILE~ONNET", "mobile", "1", payer, ""],
+            ["+447~UK-MOBILE", "mobile", "0", "", "23415"],
+            ["+447~VIP", "premium", "0", "", ""],
             ["118118~DIRECTORY", "short", "", "", ""],
             ["", "helpline", "", "", ""],
             ["", "emergency", "", "", ""],
@@ -814,6 +824,23 @@ fn apply_carries_the_header_along() {
     );
     assert_eq!(place.read("p.csv"), public, "what was there is left alone");
     assert!(!place.path("p.csv.part").exists());
+
+    place.edit("policy.toml", "header = \"check\"", "header = \"name\"");
+    let ran = place.run(&format!("{APPLY} --force c.csv"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        place.read("p.csv").starts_with(header),
+        "the output has the policy's order"
+    );
+    place.write("d.csv", &format!("{header},new\n{ROW},1\n"));
+    let ran = place.run(&format!("{APPLY} --force d.csv"));
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.err
+            .contains("d.csv: the header row does not name the columns"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

@@ -273,7 +273,10 @@ fn a_changed_deck_prices_what_comes_later_and_a_bad_list_changes_nothing() {
         .iter()
         .map(|record| record.text().split(',').nth(3).unwrap().to_owned())
         .collect();
-    assert_eq!(destinations, ["44~ONE", "447~TWO", "447~TWO", "447~TWO~ONNET"]);
+    assert_eq!(
+        destinations,
+        ["+44~ONE", "+447~TWO", "+447~TWO", "+447~TWO~ONNET"]
+    );
 }
 
 /// Runs the daemon until four records are public: value by record id, in the order of the calls' own ids.

@@ -2,6 +2,9 @@
 //! own: the public bytes, what opens on the sealed side, and the counts. Invented calls, reserved numbers (their class is "unknown").
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+#[path = "samples/presets.rs"]
+mod presets;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -9,6 +9,8 @@
 //! comment also ends at a lone CR, or it would swallow a CR-only file, and an
 //! open quote at the end is a fault.
 
+mod escape;
+
 use std::ops::Range;
 
 use memchr::{memchr, memchr2, memchr3};
@@ -23,6 +25,8 @@ pub struct Dialect {
     pub quote: Option<u8>,
     /// As a row's first byte: the line is not a record.
     pub comment: Option<u8>,
+    /// Takes the meaning from the byte behind it, but for a line break outside of quotes.
+    pub escape: Option<u8>,
 }
 
 impl Dialect {
@@ -32,7 +36,7 @@ impl Dialect {
     ///
     /// A byte with two meanings, or a line break as one of them.
     pub fn check(self) -> Result<Self, CsvError> {
-        let bytes = [Some(self.delimiter), self.quote, self.comment];
+        let bytes = [Some(self.delimiter), self.quote, self.comment, self.escape];
         let ambiguous = bytes.iter().enumerate().any(|(at, &byte)| {
             byte.is_some_and(|byte| matches!(byte, b'\r' | b'\n') || bytes[..at].contains(&Some(byte)))
         });
@@ -94,7 +98,7 @@ pub enum CsvError {
     #[error("the value needs quotes, and the dialect has none: set `quote`")]
     Unquotable,
     /// See [`Dialect::check`].
-    #[error("delimiter, quote and comment must be three different bytes, none of them a line break")]
+    #[error("delimiter, quote, comment and escape must be different bytes, none of them a line break")]
     Ambiguous,
 }
 
@@ -105,8 +109,10 @@ pub enum Quoting {
     Plain,
     /// The bytes between the quotes are the value.
     Quoted,
-    /// The value has to be unescaped: doubled quotes, or bytes after the closing quote.
+    /// The value has to be unescaped: doubled or escaped quotes, or bytes after the closing quote.
     QuotedEscaped,
+    /// The value has to be unescaped: the dialect's escape byte is in it.
+    PlainEscaped,
 }
 
 /// Where a field lies in its row, quotes included.
@@ -118,6 +124,13 @@ pub struct Field {
 }
 
 impl Field {
+    /// A field that its row does not have: blank.
+    pub const ABSENT: Self = Self {
+        start: 0,
+        end: 0,
+        quoting: Quoting::Plain,
+    };
+
     /// The span in the row, quotes included.
     pub fn range(&self) -> Range<usize> {
         self.start as usize..self.end as usize
@@ -174,6 +187,9 @@ pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<()
     if u32::try_from(row.len()).is_err() {
         return Err(CsvError::TooLong);
     }
+    if let Some(escape) = dialect.escape.filter(|&escape| memchr(escape, row).is_some()) {
+        return escape::split(dialect, escape, row, fields);
+    }
     match dialect.quote {
         Some(quote) if memchr(quote, row).is_some() => split_quoted(dialect.delimiter, quote, row, fields),
         _ => {
@@ -187,7 +203,10 @@ pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<()
 pub fn value<'a>(dialect: Dialect, row: &'a [u8], field: Field, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let raw = &row[field.range()];
     match (field.quoting, dialect.quote) {
-        (Quoting::Plain, _) | (_, None) => raw,
+        (Quoting::PlainEscaped | Quoting::QuotedEscaped, _) if dialect.escape.is_some() => {
+            escape::unescape(dialect, field.quoting, raw, scratch)
+        }
+        (Quoting::Plain | Quoting::PlainEscaped, _) | (_, None) => raw,
         (Quoting::Quoted, Some(_)) => &raw[1..raw.len() - 1],
         (Quoting::QuotedEscaped, Some(quote)) => {
             scratch.clear();
@@ -205,6 +224,9 @@ pub fn value<'a>(dialect: Dialect, row: &'a [u8], field: Field, scratch: &'a mut
 ///
 /// [`CsvError::Unquotable`]; nothing has been written then.
 pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, value: &[u8]) -> Result<(), CsvError> {
+    if let Some(escape) = dialect.escape {
+        return escape::write(out, dialect, escape, value);
+    }
     let quote = dialect.quote.unwrap_or(dialect.delimiter);
     let bare = memchr2(dialect.delimiter, quote, value).is_none()
         && memchr2(b'\r', b'\n', value).is_none()
@@ -226,8 +248,11 @@ pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, value: &[u8]) -> Result<
 /// The line break that ends the row at `at`, or `None` when the buffer ends first.
 fn row_end(dialect: Dialect, buf: &[u8], at: usize) -> Result<Option<usize>, CsvError> {
     let Some(quote) = dialect.quote else {
-        return Ok(line_break(buf, at));
+        return Ok(line_break(buf, at)); // an escape byte outside of quotes does not reach over it
     };
+    if let Some(escape) = dialect.escape {
+        return escape::row_end(dialect.delimiter, quote, escape, buf, at);
+    }
     let mut from = at;
     // a row of quoted fields: from one closing quote over the delimiter to the next opening one
     while buf.get(from) == Some(&quote) {

@@ -6,6 +6,7 @@
 pub mod coarsen;
 pub mod csv;
 pub mod guard;
+pub mod header;
 pub mod identifier;
 pub mod json;
 pub mod policy;
@@ -20,9 +21,9 @@ pub mod transform;
 pub enum Reason {
     /// Not a record of the configured format at all.
     Format,
-    /// A CSV row whose columns or header row are not those of the policy.
+    /// A CSV row whose columns, type or header row are not those of the policy.
     Columns,
-    /// A JSON member that the policy does not name.
+    /// A JSON member, or a column of a header row, that the policy does not name.
     UnknownField,
     /// No readable start time of the call.
     Time,
@@ -104,19 +105,22 @@ pub enum Skip {
     Header,
     /// A comment row (`comment = "#"`).
     Comment,
+    /// A row that the policy knows as no record (`markers`), or a JSON list without records.
+    Marker,
     /// A Kafka message without a value.
     Tombstone,
 }
 
 impl Skip {
     /// All of them, in the order they are documented.
-    pub const ALL: [Self; 3] = [Self::Header, Self::Comment, Self::Tombstone];
+    pub const ALL: [Self; 4] = [Self::Header, Self::Comment, Self::Marker, Self::Tombstone];
 
     /// The word in labels and documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
             Self::Comment => "comment",
+            Self::Marker => "marker",
             Self::Tombstone => "tombstone",
         }
     }

@@ -7,8 +7,11 @@
 mod actions;
 mod advice;
 mod check;
+mod csv;
 mod files;
 mod input;
+mod layout;
+mod preset;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,7 @@ use crate::cdr::csv::Dialect;
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-use crate::cdr::policy::settings::PolicySettings;
+pub use crate::cdr::policy::layout::{Layout, Marker, Shape, When};
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
@@ -38,8 +41,8 @@ pub struct Policy {
     pub format: Format,
     /// Fields in output order: CSV columns, or JSON paths in the policy's order.
     pub fields: Vec<Field>,
-    /// The field with the call's start time.
-    pub time_field: usize,
+    /// Where the call's start time stands.
+    pub time: CallTime,
     /// The field with the start of the call's first segment, of partial and correction records: where it is not
     /// blank, it decides the epoch.
     pub first_time_field: Option<usize>,
@@ -69,23 +72,63 @@ pub struct Policy {
     pub warnings: Vec<Fault>,
 }
 
+/// Where the call's start time stands: indices of fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallTime {
+    /// In this field.
+    Field(usize),
+    /// In the first of these that is there and not blank: event types differ.
+    FirstOf(Vec<usize>),
+    /// In all of these, with a space between: a date and a time.
+    Joined(Vec<usize>),
+}
+
+impl CallTime {
+    /// The fields, in the policy's order; at least one.
+    pub fn fields(&self) -> &[usize] {
+        match self {
+            Self::Field(at) => std::slice::from_ref(at),
+            Self::FirstOf(fields) | Self::Joined(fields) => fields,
+        }
+    }
+}
+
 /// Input format with its settings.
 #[derive(Debug)]
 pub enum Format {
     /// Character-separated values.
-    Csv {
-        /// Delimiter, quote and comment bytes.
-        dialect: Dialect,
-        /// What the first row is.
-        header: Header,
-    },
+    Csv(Csv),
     /// JSON objects.
     Json {
         /// The paths of `fields`, compiled, in the same order.
         paths: Paths,
         /// What happens to members no path names.
         unlisted: Unlisted,
+        /// The list in which the records of a payload stand, if it may wrap them.
+        records: Option<Wrapper>,
     },
+}
+
+/// The list of a JSON object whose elements are the records.
+#[derive(Debug)]
+pub struct Wrapper {
+    /// The path of its elements.
+    pub elements: Paths,
+    /// The path of the list itself.
+    pub list: Paths,
+}
+
+/// How CSV rows are read.
+#[derive(Debug)]
+pub struct Csv {
+    /// Delimiter, quote, comment and escape bytes.
+    pub dialect: Dialect,
+    /// What the first row is.
+    pub header: Header,
+    /// Where the fields stand.
+    pub layout: Layout,
+    /// Rows that are no records.
+    pub markers: Vec<Marker>,
 }
 
 /// One field and what happens to it.
@@ -235,17 +278,19 @@ pub enum Header {
     Skip,
     /// A header row that must name the columns, in their order.
     Check,
+    /// A header row that says which column is which, in any order.
+    Name,
 }
 
-/// What happens to JSON members the policy does not name. Never "keep".
+/// What happens to JSON members and columns the policy does not name. Never "keep".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unlisted {
     /// The record is rejected.
     Reject,
-    /// The member moves to the restricted record.
+    /// It moves to the restricted record.
     Restrict,
-    /// The member is left out.
+    /// It is left out.
     Drop,
 }
 
@@ -256,9 +301,10 @@ impl Policy {
     ///
     /// Every fault found, each with file, line and column.
     pub fn load(source: &Source) -> Result<Self, Vec<Fault>> {
-        let settings: PolicySettings = source.parse().map_err(|fault| vec![fault])?;
+        let (settings, preset) = preset::settings(source)?;
         let mut checker = Checker {
             source,
+            preset,
             faults: Vec::new(),
         };
         let policy = checker.policy(settings);
@@ -271,14 +317,11 @@ impl Policy {
 
     /// Whether accepted records have a restricted part.
     pub fn has_restricted(&self) -> bool {
-        let unlisted = matches!(
-            self.format,
-            Format::Json {
-                unlisted: Unlisted::Restrict,
-                ..
-            }
-        );
-        unlisted || self.fields.iter().any(|field| field.action.restricts())
+        let unlisted = match &self.format {
+            Format::Csv(csv) => csv.layout.unlisted(),
+            Format::Json { unlisted, .. } => *unlisted,
+        };
+        unlisted == Unlisted::Restrict || self.fields.iter().any(|field| field.action.restricts())
     }
 
     /// The appended names, in order: each field's derived values, then the record id.

@@ -4,13 +4,17 @@
 //! nothing is lost. What cannot be cut is a rejected piece up to the next line
 //! at which a record can begin, so that one fault does not cost what follows.
 
-use std::ops::Range;
+mod wrapped;
+
+use std::ops::{Range, RangeInclusive};
 
 use memchr::{memchr_iter, memchr2, memmem};
 
 use crate::cdr::csv::{self, Dialect, End, Field};
+use crate::cdr::header::HeaderMap;
 use crate::cdr::json::{self, Documents};
-use crate::cdr::policy::{Format, Header, Policy};
+use crate::cdr::policy::{Csv, Format, Header, Layout, Marker, Policy, Wrapper};
+use crate::cdr::rows::wrapped::Wrapped;
 use crate::cdr::{Reason, Skip};
 
 /// Bytes a UTF-8 byte order mark has.
@@ -41,10 +45,13 @@ pub struct Cursor {
     begun: bool,
     past_header: bool,
     /// The header row names other columns: no row behind it can be read.
-    misnamed: bool,
+    misnamed: Option<Reason>,
     /// Where records begin is no longer known: what comes up to the next such place, in later chunks too, is rejected.
     lost: Option<Reason>,
     documents: Documents,
+    wrapped: Wrapped,
+    /// What the header row says, where the policy asks it.
+    names: HeaderMap,
     fields: Vec<Field>,
     scratch: Vec<u8>,
 }
@@ -55,9 +62,10 @@ impl Cursor {
         self.at = 0;
         self.begun = false;
         self.past_header = false;
-        self.misnamed = false;
+        self.misnamed = None;
         self.lost = None;
         self.documents = Documents::new();
+        self.wrapped.clear();
     }
 
     /// Where the next piece begins.
@@ -65,17 +73,23 @@ impl Cursor {
         self.at
     }
 
+    /// What the header row said that the records at hand stand under.
+    pub fn header(&self) -> &HeaderMap {
+        &self.names
+    }
+
     /// Tells the cursor that the first `bytes` of the buffer are gone.
     pub fn consumed(&mut self, bytes: usize) {
         self.at -= bytes;
+        self.wrapped.consumed(bytes);
     }
 
     /// The next piece of the buffer.
     pub fn next(&mut self, policy: &Policy, buffer: &[u8], end: End) -> Piece {
         let piece = match (&policy.format, self.lost) {
             (format, Some(reason)) => return self.skip(format, buffer, end, reason),
-            (Format::Csv { dialect, header }, None) => self.next_row(policy, *dialect, *header, buffer, end),
-            (Format::Json { .. }, None) => self.next_object(policy, buffer, end),
+            (Format::Csv(csv), None) => self.next_row(policy, csv, buffer, end),
+            (Format::Json { records, .. }, None) => self.next_object(policy, records.as_ref(), buffer, end),
         };
         let open = &buffer[self.at..];
         if piece == Piece::Incomplete && open.len() > policy.max_record + SLACK {
@@ -88,14 +102,7 @@ impl Cursor {
         piece
     }
 
-    fn next_row(
-        &mut self,
-        policy: &Policy,
-        dialect: Dialect,
-        header: Header,
-        buffer: &[u8],
-        end: End,
-    ) -> Piece {
+    fn next_row(&mut self, policy: &Policy, csv: &Csv, buffer: &[u8], end: End) -> Piece {
         if !self.begun && (buffer.len() >= BYTE_ORDER_MARK || end == End::Final) {
             self.at = csv::after_byte_order_mark(buffer);
             self.begun = true;
@@ -104,13 +111,13 @@ impl Cursor {
             return Piece::Incomplete;
         }
         loop {
-            match csv::next_row(dialect, buffer, self.at, end) {
+            match csv::next_row(csv.dialect, buffer, self.at, end) {
                 csv::Step::Row { row, next } => {
-                    if let Some(reason) = self.holds_rows(policy, dialect, &buffer[row.clone()]) {
+                    if let Some(reason) = self.holds_rows(policy, csv, &buffer[row.clone()]) {
                         return self.skip(&policy.format, buffer, end, reason);
                     }
                     self.at = next;
-                    return self.whole_row(policy, dialect, header, buffer, row);
+                    return self.whole_row(policy, csv, buffer, row);
                 }
                 csv::Step::Blank { next } => self.at = next,
                 csv::Step::Comment { next } => {
@@ -124,36 +131,80 @@ impl Cursor {
         }
     }
 
-    fn whole_row(
-        &mut self,
-        policy: &Policy,
-        dialect: Dialect,
-        header: Header,
-        buffer: &[u8],
-        row: Range<usize>,
-    ) -> Piece {
-        let is_header = !self.past_header && header != Header::None;
+    fn whole_row(&mut self, policy: &Policy, csv: &Csv, buffer: &[u8], row: Range<usize>) -> Piece {
+        if !csv.markers.is_empty() && self.is_marker(csv, &buffer[row.clone()]) {
+            return Piece::Skipped(Skip::Marker);
+        }
+        let is_header = !self.past_header && csv.header != Header::None;
         self.past_header = true;
-        if is_header && header == Header::Check {
-            self.misnamed = !self.names_the_columns(policy, dialect, &buffer[row.clone()]);
+        if is_header {
+            self.misnamed = self.misnames(policy, csv, &buffer[row.clone()]);
         }
         match (self.misnamed, is_header) {
-            (true, _) => Piece::Rejected(row, Reason::Columns),
-            (false, true) => Piece::Skipped(Skip::Header),
-            (false, false) => Piece::Record(row),
+            (Some(reason), _) => Piece::Rejected(row, reason),
+            (None, true) => Piece::Skipped(Skip::Header),
+            (None, false) => Piece::Record(row),
+        }
+    }
+
+    /// Whether the row is one that the policy knows as no record.
+    fn is_marker(&mut self, csv: &Csv, row: &[u8]) -> bool {
+        let by_prefix = |marker: &Marker| matches!(marker, Marker::Prefix(prefix) if row.starts_with(prefix));
+        if csv.markers.iter().any(by_prefix) {
+            return true;
+        }
+        if csv::split(csv.dialect, row, &mut self.fields).is_err() {
+            return false;
+        }
+        csv.markers.iter().any(|marker| {
+            let (column, values) = match marker {
+                Marker::Prefix(_) => return false,
+                Marker::Column(when) => (Some(when.column), &when.values),
+                Marker::Field { field, values } => {
+                    let named = || self.names.columns().get(*field).copied().flatten();
+                    let column = match csv.layout {
+                        Layout::Named { .. } => self.past_header.then(named).flatten(),
+                        Layout::Plain | Layout::Shapes { .. } => Some(*field),
+                    };
+                    (column, values)
+                }
+            };
+            let Some(cell) = column.and_then(|column| self.fields.get(column)) else {
+                return false;
+            };
+            let value = csv::value(csv.dialect, row, *cell, &mut self.scratch).trim_ascii();
+            values.iter().any(|known| known == value)
+        })
+    }
+
+    /// Why no row under this header row can be read.
+    fn misnames(&mut self, policy: &Policy, csv: &Csv, row: &[u8]) -> Option<Reason> {
+        match (csv.header, &csv.layout) {
+            (Header::Check, _) => {
+                (!self.names_the_columns(policy, csv.dialect, row)).then_some(Reason::Columns)
+            }
+            (Header::Name, Layout::Named { optional, unlisted }) => self
+                .names
+                .read(csv.dialect, row, &policy.fields, optional, *unlisted)
+                .err(),
+            (Header::None | Header::Skip | Header::Name, _) => None,
         }
     }
 
     /// Why a row of several lines is no row of its own: a stray quote swallowed others, and a closing one far below
     /// made a field of them. Passed on, it would be calls in clear in one field.
-    fn holds_rows(&mut self, policy: &Policy, dialect: Dialect, row: &[u8]) -> Option<Reason> {
+    fn holds_rows(&mut self, policy: &Policy, csv: &Csv, row: &[u8]) -> Option<Reason> {
         memchr2(b'\n', b'\r', row)?;
-        let columns = policy.fields.len();
-        if csv::split(dialect, row, &mut self.fields).is_err() || self.fields.len() != columns {
+        let columns = match csv.layout {
+            Layout::Named { .. } if self.past_header => self.names.width()..=self.names.width(),
+            _ => csv.layout.columns(policy.fields.len()),
+        };
+        if csv::split(csv.dialect, row, &mut self.fields).is_err() || !columns.contains(&self.fields.len()) {
             return Some(Reason::Columns);
         }
-        let swallowed =
-            |(at, field): (usize, &Field)| swallows_rows(&row[field.range()], at, columns, dialect.delimiter);
+        let swallowed = |(at, field): (usize, &Field)| {
+            swallows_rows(&row[field.range()], at, &columns, csv.dialect.delimiter)
+        };
         self.fields
             .iter()
             .enumerate()
@@ -173,11 +224,17 @@ impl Cursor {
                 .all(|(field, name)| csv::value(dialect, row, *field, &mut self.scratch) == name)
     }
 
-    fn next_object(&mut self, policy: &Policy, buffer: &[u8], end: End) -> Piece {
+    fn next_object(&mut self, policy: &Policy, records: Option<&Wrapper>, buffer: &[u8], end: End) -> Piece {
+        if let Some(piece) = self.wrapped.next(buffer, &mut self.at) {
+            return piece;
+        }
         match self.documents.step(buffer, self.at, end) {
             json::Step::Record { record, next } => {
                 self.at = next;
-                Piece::Record(record)
+                match records {
+                    None => Piece::Record(record),
+                    Some(wrapper) => self.wrapped.open(wrapper, buffer, record, &mut self.at),
+                }
             }
             json::Step::Incomplete => Piece::Incomplete,
             json::Step::Malformed { .. } => self.skip(&policy.format, buffer, end, Reason::Format),
@@ -189,7 +246,7 @@ impl Cursor {
     fn skip(&mut self, format: &Format, buffer: &[u8], end: End, reason: Reason) -> Piece {
         let start = self.at;
         let found = match format {
-            Format::Csv { .. } => csv::next_line(buffer, start, end),
+            Format::Csv(_) => csv::next_line(buffer, start, end),
             Format::Json { .. } => next_object_line(buffer, start),
         };
         if let Some((stop, next)) = found {
@@ -220,15 +277,15 @@ fn next_object_line(buffer: &[u8], from: usize) -> Option<(usize, usize)> {
 
 /// Whether the field at `at` holds the end of its row, whole rows, and the beginning of the last one's: together
 /// as many delimiters as make the row seem complete.
-fn swallows_rows(field: &[u8], at: usize, columns: usize, delimiter: u8) -> bool {
+fn swallows_rows(field: &[u8], at: usize, columns: &RangeInclusive<usize>, delimiter: u8) -> bool {
     let mut lines = field.split(|byte| matches!(byte, b'\r' | b'\n'));
     let delimiters = |line: &[u8]| memchr_iter(delimiter, line).count();
     let (Some(first), Some(last)) = (lines.next(), lines.next_back()) else {
         return false;
     };
-    delimiters(first) + 1 + at == columns
+    columns.contains(&(delimiters(first) + 1 + at))
         && delimiters(last) == at
-        && lines.all(|line| line.is_empty() || delimiters(line) + 1 == columns)
+        && lines.all(|line| line.is_empty() || columns.contains(&(delimiters(line) + 1)))
 }
 
 #[cfg(test)]

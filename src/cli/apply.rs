@@ -18,8 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cdr::Reason;
 use crate::cdr::csv::{self, End};
-use crate::cdr::policy::{Format, Header, Policy};
-use crate::cdr::rows::{Cursor, Piece};
+use crate::cdr::policy::{Csv, Format, Header, Policy};
+use crate::cdr::rows::Piece;
 use crate::cli::apply::inputs::{Input, inputs, plain_text};
 use crate::cli::apply::outputs::{Named, Shared, UNFINISHED, Writer, standing, told_apart};
 use crate::cli::progress::Progress;
@@ -179,18 +179,18 @@ fn one_file(
     };
     let timestamp = now_millis();
     let began = Instant::now();
-    let mut cursor = Cursor::default();
+    engine.restart();
     let mut buffer = Vec::with_capacity(CHUNK);
     let mut end = End::More;
     let mut row = 0;
     let mut begins = true;
     loop {
-        match cursor.next(policy, &buffer, end) {
+        match engine.next_piece(&buffer, end) {
             Piece::Done if end == End::Final => return Ok(()),
             Piece::Done | Piece::Incomplete => {
-                let start = cursor.position();
+                let start = engine.position();
                 buffer.drain(..start);
-                cursor.consumed(start);
+                engine.consumed(start);
                 if buffer.len() > policy.max_record + CHUNK {
                     return Err(Failure::new(
                         Exit::Internal,
@@ -214,7 +214,9 @@ fn one_file(
                 }
                 progress.read(read);
             }
-            Piece::Rejected(range, Reason::Columns) if row == 0 && cursor_is_at_header(policy) => {
+            Piece::Rejected(range, Reason::Columns | Reason::UnknownField)
+                if row == 0 && header_is_read(policy) =>
+            {
                 return Err(Failure::new(
                     Exit::Config,
                     format!("{}: {}", path.display(), wrong_header(policy, &buffer[range])),
@@ -242,22 +244,21 @@ fn one_file(
     }
 }
 
-fn cursor_is_at_header(policy: &Policy) -> bool {
-    matches!(
-        policy.format,
-        Format::Csv {
-            header: Header::Check,
-            ..
-        }
-    )
+/// Whether the first row says which columns there are.
+fn header_is_read(policy: &Policy) -> bool {
+    matches!(&policy.format, Format::Csv(csv) if matches!(csv.header, Header::Check | Header::Name))
 }
 
 /// Which column of a header row is not the policy's; what stands there instead may be a value.
 fn wrong_header(policy: &Policy, bytes: &[u8]) -> String {
     let cure = "correct [input] columns, or header = \"none\" for a file that has no header row";
-    let Format::Csv { dialect, .. } = policy.format else {
+    let Format::Csv(Csv { dialect, header, .. }) = &policy.format else {
         return cure.to_owned();
     };
+    if *header == Header::Name {
+        return "the header row does not name the columns of [input] columns: one that may be missing goes into [input] optional, another one needs a line under [fields] or [input] unlisted".to_owned();
+    }
+    let dialect = *dialect;
     let row = match csv::next_row(dialect, bytes, 0, End::Final) {
         csv::Step::Row { row, .. } => &bytes[row],
         _ => bytes,

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::cdr::Reason;
 use crate::cdr::csv::{self, Dialect};
 use crate::cdr::json::{self, Member, Paths, Scanner};
-use crate::cdr::policy::{Action, Format, Policy, Scope, Unlisted};
+use crate::cdr::policy::{Action, Csv, Format, Layout, Policy, Scope, Unlisted};
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Output, Payload, Stop};
@@ -102,7 +102,7 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
         if policy.first_time_field == Some(at) {
             notes.push("decides the epoch where it is not blank".to_owned());
         }
-        if at == policy.time_field {
+        if policy.time.fields().contains(&at) {
             notes.push("start of the call: chooses the epoch".to_owned());
         }
         if policy.key == Some(at) {
@@ -118,25 +118,29 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     match &policy.format {
-        Format::Csv { .. } => writeln!(
-            out,
-            "any other number of columns than {}: the record is rejected (columns)",
-            policy.fields.len()
-        )?,
-        Format::Json { unlisted, .. } => {
-            let what = match unlisted {
-                Unlisted::Reject => "the record is rejected (unknown-field)",
-                Unlisted::Restrict => "sealed",
-                Unlisted::Drop => "left out",
-            };
-            writeln!(out, "any other member: {what}")?;
-        }
+        Format::Csv(csv) => match &csv.layout {
+            Layout::Plain => writeln!(
+                out,
+                "any other number of columns than {}: the record is rejected (columns)",
+                policy.fields.len()
+            )?,
+            layout => writeln!(out, "any other column: {}", unlisted(layout.unlisted()))?,
+        },
+        Format::Json { unlisted: what, .. } => writeln!(out, "any other member: {}", unlisted(*what))?,
     }
     let appended = policy.appended();
     if !appended.is_empty() {
         writeln!(out, "appended: {}", appended.join(", "))?;
     }
     Ok(())
+}
+
+fn unlisted(what: Unlisted) -> &'static str {
+    match what {
+        Unlisted::Reject => "the record is rejected",
+        Unlisted::Restrict => "sealed",
+        Unlisted::Drop => "left out",
+    }
 }
 
 fn action(policy: &Policy, action: &Action) -> String {
@@ -174,7 +178,7 @@ fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Format => "not readable in the input's format",
         Reason::Columns => "not the columns of the policy",
-        Reason::UnknownField => "a member that no path of the policy names",
+        Reason::UnknownField => "a member or column that the policy does not name",
         Reason::Time => "no start time that [input] time can read",
         Reason::EpochTooOld => "the call began before the keyring's first usable key",
         Reason::EpochTooNew => "the call begins more than [input] max_future from now",
@@ -258,7 +262,10 @@ struct Part {
 /// The public record, field by field.
 fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()> {
     let parts = match &policy.format {
-        Format::Csv { dialect, .. } => csv_parts(policy, *dialect, record)?,
+        Format::Csv(csv) if has_own_columns(csv) => {
+            return writeln!(out, "  {}", String::from_utf8_lossy(record));
+        }
+        Format::Csv(csv) => csv_parts(policy, csv.dialect, record)?,
         Format::Json { paths, .. } => {
             writeln!(out, "  {}", String::from_utf8_lossy(record))?;
             json_parts(policy, paths, record)?
@@ -271,6 +278,11 @@ fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()
         writeln!(out, "  {name:name_width$}  {how:how_width$}  {value}")?;
     }
     Ok(())
+}
+
+/// The columns of a record type are not the policy's, all of them, in order.
+fn has_own_columns(csv: &Csv) -> bool {
+    matches!(&csv.layout, Layout::Shapes { shapes, .. } if shapes.len() > 1)
 }
 
 fn csv_parts(policy: &Policy, dialect: Dialect, record: &[u8]) -> io::Result<Vec<Part>> {

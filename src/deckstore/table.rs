@@ -10,6 +10,7 @@ const DIALECT: Dialect = Dialect {
     delimiter: b',',
     quote: Some(b'"'),
     comment: Some(b'#'),
+    escape: None,
 };
 
 /// The most faults told of one file: the first ones are enough to see what is wrong.

@@ -10,6 +10,7 @@ const COMMA: Dialect = Dialect {
     delimiter: b',',
     quote: Some(b'"'),
     comment: None,
+    escape: None,
 };
 
 type Row = Vec<Vec<u8>>;
@@ -202,6 +203,7 @@ fn a_dialect_gives_every_byte_one_meaning() {
             delimiter,
             quote,
             comment,
+            escape: None,
         }
         .check()
         .is_ok()
@@ -221,6 +223,7 @@ fn dialects() -> impl Strategy<Value = Dialect> {
         delimiter,
         quote,
         comment: None,
+        escape: None,
     })
 }
 

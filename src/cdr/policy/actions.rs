@@ -266,6 +266,12 @@ impl Checker<'_> {
         self.one_way_to_coarsen(name, table);
         let how = if let Some(to) = &table.to {
             let time = input.time.get_ref();
+            if table.format.is_none() && time.join.is_some() {
+                self.fault(
+                    to.span(),
+                    format!("fields.{name}: the call's start time is joined of several fields: say how this one is written, format = \"..\""),
+                );
+            }
             let format = match &table.format {
                 Some(format) => vec![format.get_ref().clone()],
                 None => match time.format.get_ref() {

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
+use crate::cdr::policy::preset::Preset;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
@@ -25,12 +26,14 @@ const COPYABLE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 /// Collects every fault while settings become a policy.
 pub(super) struct Checker<'a> {
     pub(super) source: &'a Source,
+    pub(super) preset: Option<Preset>,
     pub(super) faults: Vec<Fault>,
 }
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.faults.push(self.source.fault(span, message));
+        let fault = Preset::fault(self.source, self.preset.as_ref(), span, message.into());
+        self.faults.push(fault);
     }
 
     pub(super) fn policy(&mut self, settings: PolicySettings) -> Option<Policy> {
@@ -70,8 +73,8 @@ impl Checker<'_> {
         if phones && numbers.is_none() && self.faults.is_empty() {
             self.fault(0..0, "a field is a phone number, so the policy needs [numbers] with country = \"..\" (ISO 3166): it says what a national number means");
         }
-        let format = self.format(&input, &names, &typed, &order);
-        let time_field = self.named(&input.time.get_ref().field, &names, "[input] time");
+        let time = self.call_time(&input.time, &names);
+        let format = self.format(&input, &names, &typed, &order, time.as_ref());
         let places: Vec<Range<usize>> = order.iter().map(|&at| typed[at].0.span()).collect();
         let whole = input.columns.as_ref().map(Spanned::span);
         let whole = whole.or_else(|| places.first().cloned()).unwrap_or_default();
@@ -88,7 +91,7 @@ impl Checker<'_> {
         let policy = Policy {
             format: format?,
             fields: checked,
-            time_field: time_field?,
+            time: time?,
             first_time_field,
             clock: clock?,
             zone,
@@ -115,32 +118,23 @@ impl Checker<'_> {
         input: &InputSettings,
         typed: &[(Spanned<String>, Spanned<FieldSettings>)],
     ) -> Vec<usize> {
-        let Some(columns) = &input.columns else {
-            return (0..typed.len()).collect();
-        };
         if *input.format.get_ref() == FormatSettings::Json {
             return (0..typed.len()).collect();
         }
+        let Some(columns) = self.columns(input) else {
+            return (0..typed.len()).collect();
+        };
         let mut order = Vec::new();
-        for (at, column) in columns.get_ref().iter().enumerate() {
+        for column in &columns {
             let name = column.get_ref();
-            if columns.get_ref()[..at]
-                .iter()
-                .any(|other| other.get_ref() == name)
-            {
-                self.fault(column.span(), format!("column \"{name}\" is named twice"));
-            }
             match typed.iter().position(|(field, _)| field.get_ref() == name) {
                 Some(found) => order.push(found),
                 None => self.fault(column.span(), format!("column \"{name}\" has no line under [fields]: every column needs an action (keep, pseudonymise, restrict, coarsen, drop)")),
             }
         }
         for (field, _) in typed {
-            if !columns
-                .get_ref()
-                .iter()
-                .any(|column| column.get_ref() == field.get_ref())
-            {
+            let of_preset = field.span().start >= self.source.text.len();
+            if !of_preset && !columns.iter().any(|column| column.get_ref() == field.get_ref()) {
                 self.fault(
                     field.span(),
                     format!("field \"{}\" is not among [input] columns", field.get_ref()),
@@ -148,6 +142,29 @@ impl Checker<'_> {
             }
         }
         order
+    }
+
+    /// The names of all columns, each once: those of record types by their first mention.
+    fn columns(&mut self, input: &InputSettings) -> Option<Vec<Spanned<String>>> {
+        let records = input.record.as_ref().map_or(&[][..], |records| records.get_ref());
+        let lists = records.iter().map(|record| &record.get_ref().columns);
+        let mut known: Vec<Spanned<String>> = Vec::new();
+        let mut any = false;
+        for list in input.columns.iter().chain(lists) {
+            any = true;
+            let list = list.get_ref();
+            for (at, column) in list.iter().enumerate() {
+                let same = |other: &Spanned<String>| other.get_ref() == column.get_ref();
+                if list[..at].iter().any(same) {
+                    let name = column.get_ref();
+                    self.fault(column.span(), format!("column \"{name}\" is named twice"));
+                }
+                if !known.iter().any(same) {
+                    known.push(column.clone());
+                }
+            }
+        }
+        any.then_some(known)
     }
 
     fn numbers(&mut self, numbers: Option<Spanned<NumberSettings>>) -> Option<Arc<Numbers>> {

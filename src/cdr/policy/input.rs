@@ -3,11 +3,12 @@
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
-use crate::cdr::csv::Dialect;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-use crate::cdr::policy::settings::{FieldSettings, FormatSettings, Formats, InputSettings, TimeSettings};
-use crate::cdr::policy::{Format, Header, Unlisted};
+use crate::cdr::policy::settings::{
+    FieldSettings, FormatSettings, Formats, InputSettings, Names, TimeSettings,
+};
+use crate::cdr::policy::{CallTime, Format, Unlisted, Wrapper};
 use crate::cdr::time::{EventClock, TimeFormat};
 
 impl Checker<'_> {
@@ -17,59 +18,22 @@ impl Checker<'_> {
         names: &[&str],
         typed: &[(Spanned<String>, Spanned<FieldSettings>)],
         order: &[usize],
+        time: Option<&CallTime>,
     ) -> Option<Format> {
         match input.format.get_ref() {
-            FormatSettings::Csv => {
-                if let Some(unlisted) = &input.unlisted {
-                    self.fault(
-                        unlisted.span(),
-                        "[input] unlisted is for JSON: a CSV row must have exactly the named columns",
-                    );
-                }
-                if input.columns.is_none() {
-                    self.fault(input.format.span(), "[input] format = \"csv\" needs columns = [\"..\"]: the name of each column, in order");
-                }
-                let delimiter = self.byte(input.delimiter.as_ref(), "delimiter", Some(b','))?;
-                let quote = match &input.quote {
-                    Some(quote) if quote.get_ref().is_empty() => None,
-                    quote => self.byte(quote.as_ref(), "quote", Some(b'"')),
-                };
-                let comment = self.byte(input.comment.as_ref(), "comment", None);
-                if Some(delimiter) == quote
-                    || Some(delimiter) == comment
-                    || (quote.is_some() && quote == comment)
-                {
-                    self.fault(
-                        input.format.span(),
-                        "[input] delimiter, quote and comment must differ",
-                    );
-                }
-                if quote.is_none() && stands_in_outputs(delimiter) {
-                    self.fault(
-                        input.format.span(),
-                        "[input] quote = \"\" with this delimiter leaves no spelling for tokens, labels or record ids: choose another delimiter or a quote",
-                    );
-                }
-                let header = input
-                    .header
-                    .as_ref()
-                    .map_or(Header::None, |header| *header.get_ref());
-                Some(Format::Csv {
-                    dialect: Dialect {
-                        delimiter,
-                        quote,
-                        comment,
-                    },
-                    header,
-                })
-            }
+            FormatSettings::Csv => self.csv(input, names, time),
             FormatSettings::Json => {
                 let csv_only = [
                     ("columns", input.columns.as_ref().map(Spanned::span)),
                     ("delimiter", input.delimiter.as_ref().map(Spanned::span)),
                     ("quote", input.quote.as_ref().map(Spanned::span)),
                     ("comment", input.comment.as_ref().map(Spanned::span)),
+                    ("escape", input.escape.as_ref().map(Spanned::span)),
                     ("header", input.header.as_ref().map(Spanned::span)),
+                    ("optional", input.optional.as_ref().map(Spanned::span)),
+                    ("min_columns", input.min_columns.as_ref().map(Spanned::span)),
+                    ("markers", input.markers.as_ref().map(Spanned::span)),
+                    ("record", input.record.as_ref().map(Spanned::span)),
                 ];
                 for (setting, span) in csv_only {
                     if let Some(span) = span {
@@ -89,16 +53,37 @@ impl Checker<'_> {
                     .unlisted
                     .as_ref()
                     .map_or(Unlisted::Reject, |unlisted| *unlisted.get_ref());
+                let records = self.records(input);
                 Some(Format::Json {
                     paths: paths?,
                     unlisted,
+                    records,
                 })
             }
         }
     }
 
+    fn records(&mut self, input: &InputSettings) -> Option<Wrapper> {
+        let setting = input.records.as_ref()?;
+        let path = setting.get_ref();
+        let list = path.strip_suffix("[]").unwrap_or_default();
+        if let (Ok(elements), Ok(list)) = (Paths::parse(&[path]), Paths::parse(&[list])) {
+            return Some(Wrapper { elements, list });
+        }
+        self.fault(
+            setting.span(),
+            "[input] records: the path of the list's elements, such as \"value[]\"",
+        );
+        None
+    }
+
     /// One ASCII byte, the default where none is given; none where it was refused.
-    fn byte(&mut self, setting: Option<&Spanned<String>>, name: &str, default: Option<u8>) -> Option<u8> {
+    pub(super) fn byte(
+        &mut self,
+        setting: Option<&Spanned<String>>,
+        name: &str,
+        default: Option<u8>,
+    ) -> Option<u8> {
         let Some(setting) = setting else { return default };
         match setting.get_ref().as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Some(*byte),
@@ -109,6 +94,47 @@ impl Checker<'_> {
                 );
                 None
             }
+        }
+    }
+
+    /// The fields with the call's start time.
+    pub(super) fn call_time(&mut self, time: &Spanned<TimeSettings>, names: &[&str]) -> Option<CallTime> {
+        let settings = time.get_ref();
+        let (fields, joined): (Vec<Spanned<String>>, bool) = match (&settings.field, &settings.join) {
+            (Some(field), None) => {
+                let texts = match field.get_ref() {
+                    Names::One(one) => std::slice::from_ref(one),
+                    Names::Many(many) => many.as_slice(),
+                };
+                let spanned = |text: &String| Spanned::new(field.span(), text.clone());
+                (texts.iter().map(spanned).collect(), false)
+            }
+            (None, Some(join)) => (join.get_ref().clone(), true),
+            (Some(_), Some(join)) => {
+                self.fault(
+                    join.span(),
+                    "[input] time: \"field\" or \"join\", not both: remove one",
+                );
+                return None;
+            }
+            (None, None) => (Vec::new(), false),
+        };
+        if fields.is_empty() {
+            self.fault(
+                time.span(),
+                "[input] time needs field = \"..\" (or a list: the first that is not blank), or join = [\"date\", \"time\"]",
+            );
+        }
+        let found: Vec<_> = fields
+            .iter()
+            .map(|field| self.named(field, names, "[input] time"))
+            .collect();
+        let fields = found.into_iter().collect::<Option<Vec<usize>>>()?;
+        match (fields.as_slice(), joined) {
+            ([], _) => None,
+            ([field], _) => Some(CallTime::Field(*field)),
+            (_, false) => Some(CallTime::FirstOf(fields)),
+            (_, true) => Some(CallTime::Joined(fields)),
         }
     }
 
@@ -163,11 +189,6 @@ impl Checker<'_> {
             DEFAULT
         })
     }
-}
-
-/// Whether the delimiter is a byte that this program writes into fields itself.
-fn stands_in_outputs(delimiter: u8) -> bool {
-    delimiter.is_ascii_alphanumeric() || b"-._/".contains(&delimiter)
 }
 
 fn parse_size(text: &str) -> Option<usize> {

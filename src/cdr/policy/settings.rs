@@ -29,11 +29,63 @@ pub(super) struct InputSettings {
     pub(super) delimiter: Option<Spanned<String>>,
     pub(super) quote: Option<Spanned<String>>,
     pub(super) comment: Option<Spanned<String>>,
+    pub(super) escape: Option<Spanned<String>>,
     pub(super) header: Option<Spanned<Header>>,
+    pub(super) optional: Option<Spanned<Optional>>,
+    pub(super) min_columns: Option<Spanned<usize>>,
+    pub(super) markers: Option<Spanned<Vec<Spanned<MarkerSettings>>>>,
+    pub(super) record: Option<Spanned<Vec<Spanned<RecordSettings>>>>,
     pub(super) unlisted: Option<Spanned<Unlisted>>,
+    pub(super) records: Option<Spanned<String>>,
     pub(super) time: Spanned<TimeSettings>,
     pub(super) max_future: Option<Span>,
     pub(super) max_record: Option<Spanned<String>>,
+}
+
+/// Columns that a header row may lack.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a list of columns, or true: all but those of the call's start time"
+)]
+pub(super) enum Optional {
+    All(bool),
+    Some(Vec<String>),
+}
+
+/// Rows that are no records: by their first bytes, or by what stands in a column.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MarkerSettings {
+    pub(super) prefix: Option<Spanned<String>>,
+    pub(super) column: Option<Spanned<ColumnSettings>>,
+    pub(super) values: Option<Spanned<Vec<String>>>,
+}
+
+/// A column by its place, from 1, or by its name.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a column's place, from 1, or its name")]
+pub(super) enum ColumnSettings {
+    Place(usize),
+    Name(String),
+}
+
+/// A record type with columns of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordSettings {
+    pub(super) when: Spanned<WhenSettings>,
+    pub(super) columns: Spanned<Vec<Spanned<String>>>,
+    pub(super) min_columns: Option<Spanned<usize>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhenSettings {
+    pub(super) column: Spanned<usize>,
+    pub(super) value: Option<String>,
+    #[serde(default)]
+    pub(super) values: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -46,10 +98,21 @@ pub(super) enum FormatSettings {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TimeSettings {
-    pub(super) field: Spanned<String>,
+    pub(super) field: Option<Spanned<Names>>,
+    pub(super) join: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) format: Spanned<Formats>,
     pub(super) zone: Option<Spanned<String>>,
     pub(super) first: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a field, or a list of them: the first that is not blank"
+)]
+pub(super) enum Names {
+    One(String),
+    Many(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]

@@ -304,9 +304,9 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
             ),
             (
                 "format = \"csv\"",
-                "format = \"csv\"\nunlisted = \"drop\"",
-                "\"drop\"",
-                "unlisted is for JSON",
+                "format = \"csv\"\nheader = \"check\"\nunlisted = \"drop\"",
+                "\"csv\"",
+                "header = \"check\" knows no other columns",
             ),
             (
                 "format = \"csv\"",
@@ -318,7 +318,7 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "format = \"csv\"",
                 "format = \"csv\"\nquote = \",\"",
                 "\"csv\"",
-                "delimiter, quote and comment must differ",
+                "delimiter, quote, comment and escape must differ",
             ),
             (
                 "format = \"csv\"",
@@ -379,6 +379,146 @@ fn what_is_wrong_with_a_json_policy_is_told_at_its_place() {
 }
 
 #[test]
+fn what_is_wrong_with_columns_markers_and_times_is_told_at_its_place() {
+    let format = "format = \"csv\"";
+    let with = |more: &str| format!("{format}\n{more}");
+    let cases = [
+        (
+            "optional = [\"id\"]",
+            "[\"id\"]\n",
+            "optional goes with header = \"name\"",
+        ),
+        (
+            "header = \"name\"\noptional = [\"no\"]",
+            "[\"no\"]",
+            "optional: \"no\" is not a field",
+        ),
+        (
+            "header = \"name\"\noptional = [\"start\"]",
+            "[\"start\"]",
+            "a field with the call's start time must be there",
+        ),
+        (
+            "header = \"name\"\nmin_columns = 2",
+            "2\n",
+            "say which columns may be missing",
+        ),
+        (
+            "min_columns = 6",
+            "6\n",
+            "min_columns: from 1 to the number of columns, 5",
+        ),
+        ("min_columns = 0", "0\n", "min_columns: from 1"),
+        (
+            "markers = [{ prefix = \"\" }]",
+            "{ prefix",
+            "markers: { prefix = \"..\" }, or",
+        ),
+        ("markers = [{ column = 2 }]", "{ column = 2", "markers: { prefix"),
+        (
+            "markers = [{ column = 0, values = [\"x\"] }]",
+            "0, values",
+            "columns count from 1",
+        ),
+        (
+            "markers = [{ column = \"no\", values = [\"x\"] }]",
+            "\"no\"",
+            "\"no\" is not a field",
+        ),
+        ("escape = \"a\"", "\"a\"", "escape stands in tokens"),
+        ("escape = \",\"", "\"csv\"", "must differ"),
+    ];
+    let cases: Vec<(&str, String, &str, &str)> = cases
+        .iter()
+        .map(|(more, at, expected)| (format, with(more), *at, *expected))
+        .collect();
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|(old, new, at, expected)| (*old, new.as_str(), *at, *expected))
+        .collect();
+    refused(CSV, &cases);
+    refused(
+        CSV,
+        &[
+            (
+                "field = \"start\"",
+                "field = [\"start\", \"no\"]",
+                "[\"start\", \"no\"]",
+                "[input] time: \"no\" is not a field",
+            ),
+            (
+                "field = \"start\"",
+                "field = \"start\", join = [\"start\", \"id\"]",
+                "[\"start\", \"id\"]",
+                "\"field\" or \"join\", not both",
+            ),
+            ("field = \"start\", ", "", "{ format", "[input] time needs field"),
+            (
+                "field = \"start\", ",
+                "join = [], ",
+                "{ join",
+                "[input] time needs field",
+            ),
+        ],
+    );
+    refused(
+        &CSV.replace("field = \"start\"", "join = [\"start\", \"id\"]"),
+        &[(
+            "seconds = \"drop\"",
+            "seconds = { action = \"coarsen\", to = \"day\" }",
+            "\"day\"",
+            "say how this one is written",
+        )],
+    );
+    refused(
+        JSON,
+        &[(
+            "format = \"json\"",
+            "format = \"json\"\nmarkers = []",
+            "[]\ntime",
+            "[input] markers is for CSV",
+        )],
+    );
+}
+
+#[test]
+fn record_types_have_their_faults_told_too() {
+    let record = "[[input.record]]\nwhen = { column = 1, value = \"S\" }\ncolumns = [\"id\", \"caller\", \"called\", \"start\", \"seconds\"]\n";
+    let base = CSV
+        .replace(
+            "columns = [\"id\", \"caller\", \"called\", \"start\", \"seconds\"]\n",
+            "",
+        )
+        .replace("[numbers]", &format!("{record}[numbers]"));
+    assert!(load(&base).is_ok());
+    refused(
+        &base,
+        &[
+            ("column = 1,", "column = 0,", "0, value", "columns count from 1"),
+            (", value = \"S\"", "", "{ column = 1", "when needs value"),
+            (
+                "[\"id\"",
+                "[\"id\", \"id\"",
+                "\"id\", \"caller\"",
+                "column \"id\" is named twice",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\nheader = \"skip\"",
+                "\"skip\"",
+                "header means nothing beside [[input.record]]",
+            ),
+            (
+                "format = \"csv\"",
+                "format = \"csv\"\ncolumns = [\"id\"]",
+                "[\"id\"]",
+                "columns means nothing beside",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn all_faults_are_told_at_once() {
     let text = CSV
         .replace("\"drop\"", "\"hash\"")
@@ -409,6 +549,6 @@ fn fields_come_in_the_order_of_the_columns() {
     let policy = load(&mixed).unwrap();
     let names: Vec<_> = policy.fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(names, ["id", "caller", "called", "start", "seconds"]);
-    assert_eq!(policy.time_field, 3);
+    assert_eq!(policy.time, CallTime::Field(3));
     assert_eq!(policy.key, Some(1));
 }

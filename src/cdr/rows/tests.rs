@@ -250,3 +250,42 @@ fn what_stands_open_is_given_up_where_no_record_is_so_large() {
     assert!(large.iter().all(|word| word.starts_with("!too-large ")));
     assert!(large.len() < 40, "{}", large.len());
 }
+
+#[test]
+fn records_in_a_list_of_one_object_are_records_of_their_own() {
+    let policy =
+        policy("format = \"json\"\nrecords = \"page.calls[]\"\ntime = { field = \"a\", format = \"unix\" }");
+    let cases: &[(&str, &[&str])] = &[
+        (
+            r#"{"n":2,"page":{"calls":[{"a":1}, {"a":[2]}],"next":null}}"#,
+            &[r#"{"a":1}"#, r#"{"a":[2]}"#],
+        ),
+        (
+            r#"{"page":{"calls":[{"a":1},7,{"a":2}]}} {"page":{"calls":[{"a":3}]}}"#,
+            &[r#"{"a":1}"#, "!format 7", r#"{"a":2}"#, r#"{"a":3}"#],
+        ),
+        (
+            r#"[{"page":{"calls":[{"a":1}]}},{"page":{"calls":[]}}]"#,
+            &[r#"{"a":1}"#, "(marker)"],
+        ),
+        (r#"{"a":1}"#, &[r#"{"a":1}"#]),
+        (
+            r#"{"page":{"calls":{"a":1}}}"#,
+            &[r#"{"page":{"calls":{"a":1}}}"#],
+        ),
+        (
+            r#"{"page":{"calls":[{"a":1}]},"page":1}"#,
+            &[r#"!format {"page":{"calls":[{"a":1}]},"page":1}"#],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(cut(&policy, text.as_bytes()), *expected, "{text}");
+        for size in [1, 3, 1_000] {
+            assert_eq!(
+                cut_in_chunks(&policy, text.as_bytes(), size),
+                *expected,
+                "{text} by {size}"
+            );
+        }
+    }
+}

@@ -1,17 +1,24 @@
 //! The transform of one CSV row: fields in input order, then each field's
 //! derived values, then the record id, so that input positions hold.
+//!
+//! Where the layout is not plain, cells are first brought to their fields: a
+//! field that the row lacks is blank, and stands in its place all the same.
 
 use crate::cdr::csv::{self, Dialect, Field};
-use crate::cdr::policy::{self, Action, Format, Policy, Pseudonymise, Scope};
+use crate::cdr::header::HeaderMap;
+use crate::cdr::policy::{
+    self, Action, CallTime, Csv, Format, Layout, Policy, Pseudonymise, Scope, Unlisted,
+};
 use crate::cdr::transform::Step;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
 use crate::pseudonym::keyring::EpochIndex;
-use crate::seal::fields::{FieldHead, FieldKind};
+use crate::seal::fields::{self, FieldHead, FieldKind};
 
 /// Buffers kept from row to row, and what the policy comes to for CSV.
 pub(super) struct CsvScratch {
-    parts: Vec<Part>,
+    /// By shape of row; one, where there are no record types.
+    plans: Vec<Plan>,
     /// Fields with an identity, in the policy's order.
     identified: Vec<usize>,
     /// Fields whose bytes are kept, and fields whose value is taken out: for the guard.
@@ -19,11 +26,22 @@ pub(super) struct CsvScratch {
     taken_out: Vec<usize>,
     /// Whether a token or a label can stand in a row without quotes.
     bare_tokens: bool,
+    /// By field.
     cells: Vec<Field>,
+    /// By column, where that is another order.
+    row: Vec<Field>,
     /// By field; blank where the field has none.
     identities: Vec<Identity>,
     unquoted: Vec<u8>,
     written: Vec<u8>,
+    name: String,
+}
+
+/// What is written of one shape of row.
+struct Plan {
+    parts: Vec<Part>,
+    /// Fields with derived values.
+    derived: Vec<usize>,
 }
 
 /// One step through a row's fields.
@@ -56,43 +74,129 @@ impl CsvScratch {
         Self {
             kept: those(|action| matches!(action, Action::Keep)),
             taken_out: those(|action| !matches!(action, Action::Keep | Action::Coarsen { .. })),
-            parts: parts(&policy.fields),
+            plans: plans(policy),
             identified: policy.fields.iter().enumerate().filter_map(identified).collect(),
             bare_tokens: match &policy.format {
-                Format::Csv { dialect, .. } => is_bare(*dialect),
+                Format::Csv(csv) => is_bare(csv.dialect),
                 Format::Json { .. } => false,
             },
             cells: Vec::new(),
+            row: Vec::new(),
             identities: vec![Identity::Empty; policy.fields.len()],
             unquoted: Vec::new(),
             written: Vec::new(),
+            name: String::new(),
         }
     }
 
-    pub(super) fn record(&mut self, mut step: Step<'_>, dialect: Dialect) -> Result<EpochIndex, Refusal> {
-        csv::split(dialect, step.record, &mut self.cells).map_err(|_| Reason::Format)?;
-        if self.cells.len() != step.policy.fields.len() {
-            return Err(Reason::Columns.into());
-        }
+    pub(super) fn record(&mut self, mut step: Step<'_>, csv: &Csv) -> Result<EpochIndex, Refusal> {
+        let dialect = csv.dialect;
+        let plan = match &csv.layout {
+            Layout::Plain => {
+                csv::split(dialect, step.record, &mut self.cells).map_err(|_| Reason::Format)?;
+                if self.cells.len() != step.policy.fields.len() {
+                    return Err(Reason::Columns.into());
+                }
+                0
+            }
+            layout => self.arrange(&step, dialect, layout)?,
+        };
         self.begin(&mut step, dialect)?;
         self.identify(&mut step, dialect)?;
-        self.fields(&mut step, dialect)?;
-        self.appended(&mut step, dialect)?;
-        self.guard(&mut step, dialect)?;
+        self.fields(&mut step, dialect, plan)?;
+        if csv.layout.unlisted() == Unlisted::Restrict {
+            self.unlisted(&mut step, csv, plan)?;
+        }
+        self.appended(&mut step, dialect, plan)?;
+        self.guard(&mut step, csv, plan)?;
         Ok(step.pseudonyms.epoch())
+    }
+
+    /// Brings the cells of a row to their fields; the plan of its shape.
+    fn arrange(&mut self, step: &Step<'_>, dialect: Dialect, layout: &Layout) -> Result<usize, Reason> {
+        csv::split(dialect, step.record, &mut self.row).map_err(|_| Reason::Format)?;
+        self.cells.clear();
+        self.cells.resize(step.policy.fields.len(), Field::ABSENT);
+        match layout {
+            Layout::Plain => Ok(0),
+            Layout::Shapes { shapes, unlisted } => {
+                let is_own = |shape: &policy::Shape, scratch: &mut Vec<u8>| {
+                    let when = shape.when.as_ref();
+                    when.is_none_or(|when| when.holds(dialect, step.record, &self.row, scratch))
+                };
+                let found = shapes.iter().position(|shape| is_own(shape, &mut self.unquoted));
+                let plan = found.ok_or(Reason::Columns)?;
+                let shape = &shapes[plan];
+                let too_many = self.row.len() > shape.fields.len() && *unlisted == Unlisted::Reject;
+                if self.row.len() < shape.least || too_many {
+                    return Err(Reason::Columns);
+                }
+                for (&field, cell) in shape.fields.iter().zip(&self.row) {
+                    self.cells[field] = *cell;
+                }
+                Ok(plan)
+            }
+            Layout::Named { .. } => {
+                let header = step.origin.header.ok_or(Reason::Columns)?;
+                if self.row.len() != header.width() {
+                    return Err(Reason::Columns);
+                }
+                for (cell, column) in self.cells.iter_mut().zip(header.columns()) {
+                    *cell = column.map_or(Field::ABSENT, |column| self.row[column]);
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    /// Columns that are no field, to the restricted record.
+    fn unlisted(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
+        if let Layout::Shapes { shapes, .. } = &csv.layout {
+            for column in shapes[plan].fields.len()..self.row.len() {
+                self.name.clear();
+                self.name.push_str("column_");
+                self.name.push_str(itoa::Buffer::new().format(column + 1));
+                let value = csv::value(csv.dialect, step.record, self.row[column], &mut self.unquoted);
+                restrict(step, &self.name, value)?;
+            }
+        }
+        for (column, name) in step.origin.header.map_or(&[][..], HeaderMap::unlisted) {
+            let value = csv::value(csv.dialect, step.record, self.row[*column], &mut self.unquoted);
+            restrict(step, name, value)?;
+        }
+        Ok(())
     }
 
     /// By the first segment's start where the record has one, else by its own.
     fn begin(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
-        if let Some(first) = step.policy.first_time_field {
+        let policy = step.policy;
+        if let Some(first) = policy.first_time_field {
             let start = csv::value(dialect, step.record, self.cells[first], &mut self.unquoted);
             if !start.trim_ascii().is_empty() {
-                return step.begin(first, start);
+                return step.begin(start, first);
             }
         }
-        let own = step.policy.time_field;
-        let start = csv::value(dialect, step.record, self.cells[own], &mut self.unquoted);
-        step.begin(own, start)
+        let fields = policy.time.fields();
+        if let CallTime::Joined(_) = policy.time {
+            self.written.clear();
+            for &at in fields {
+                let part = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
+                self.written.extend_from_slice(part.trim_ascii());
+                self.written.push(b' ');
+            }
+            return step.begin(&self.written, fields[0]);
+        }
+        let (&last, others) = fields
+            .split_last()
+            .expect("a policy has a field with the start time");
+        for &at in others {
+            let start = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
+            if !start.trim_ascii().is_empty() {
+                return step.begin(start, at);
+            }
+        }
+        let start = csv::value(dialect, step.record, self.cells[last], &mut self.unquoted);
+        step.begin(start, last)
     }
 
     fn identify(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
@@ -108,19 +212,19 @@ impl CsvScratch {
         Ok(())
     }
 
-    fn fields(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
-        for part in 0..self.parts.len() {
+    fn fields(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
+        for part in 0..self.plans[plan].parts.len() {
             if part > 0 {
                 step.out.public.push(dialect.delimiter);
             }
-            match self.parts[part] {
+            match self.plans[plan].parts[part] {
                 Part::Kept { first, last } => {
                     let bytes = self.cells[first].range().start..self.cells[last].range().end;
                     step.out.public.extend_from_slice(&step.record[bytes]);
                 }
                 Part::Changed { at, .. } => {
                     self.changed(step, dialect, at)?;
-                    self.seal(step, dialect, part)?;
+                    self.seal(step, dialect, plan, part)?;
                 }
             }
         }
@@ -144,8 +248,14 @@ impl CsvScratch {
         }
     }
 
-    fn seal(&mut self, step: &mut Step<'_>, dialect: Dialect, part: usize) -> Result<(), Refusal> {
-        let Part::Changed { at, sealed } = &self.parts[part] else {
+    fn seal(
+        &mut self,
+        step: &mut Step<'_>,
+        dialect: Dialect,
+        plan: usize,
+        part: usize,
+    ) -> Result<(), Refusal> {
+        let Part::Changed { at, sealed } = &self.plans[plan].parts[part] else {
             return Ok(());
         };
         if matches!(sealed, Sealed::No) {
@@ -199,9 +309,10 @@ impl CsvScratch {
             .map_err(|_| Refusal::at(Reason::Format, at))
     }
 
-    fn appended(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
-        for (at, field) in step.policy.fields.iter().enumerate() {
-            let Action::Pseudonymise(how) = &field.action else {
+    fn appended(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
+        for place in 0..self.plans[plan].derived.len() {
+            let at = self.plans[plan].derived[place];
+            let Action::Pseudonymise(how) = &step.policy.fields[at].action else {
                 continue;
             };
             for &derived in &how.derive {
@@ -221,7 +332,8 @@ impl CsvScratch {
         Ok(())
     }
 
-    fn guard(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+    fn guard(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
+        let dialect = csv.dialect;
         for &at in &self.kept {
             step.guard.look(at, &step.record[self.cells[at].range()]);
         }
@@ -233,17 +345,55 @@ impl CsvScratch {
             let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
             step.taken_out(&policy.fields[at].action, self.identities[at], value);
         }
+        // Columns that are no field may hold a number as well.
+        let behind = match &csv.layout {
+            Layout::Shapes { shapes, .. } => shapes[plan].fields.len()..self.row.len(),
+            Layout::Plain | Layout::Named { .. } => 0..0,
+        };
+        let named = step.origin.header.map_or(&[][..], HeaderMap::unlisted);
+        for column in behind.chain(named.iter().map(|(column, _)| *column)) {
+            let value = csv::value(dialect, step.record, self.row[column], &mut self.unquoted);
+            step.guard.dropped(value);
+        }
         step.release()
     }
 }
 
-/// Runs of kept fields put together: one copy rather than one each.
-fn parts(fields: &[policy::Field]) -> Vec<Part> {
+/// What is written of each shape of row.
+fn plans(policy: &Policy) -> Vec<Plan> {
+    let all: Vec<usize> = (0..policy.fields.len()).collect();
+    let plan = |order: &[usize], joined| {
+        Plan {
+        parts: parts(&policy.fields, order, joined),
+        derived: order
+            .iter()
+            .copied()
+            .filter(|&at| matches!(&policy.fields[at].action, Action::Pseudonymise(how) if !how.derive.is_empty()))
+            .collect(),
+    }
+    };
+    match &policy.format {
+        Format::Json { .. } => Vec::new(),
+        Format::Csv(csv) => match &csv.layout {
+            Layout::Plain => vec![plan(&all, all.len())],
+            Layout::Named { .. } => vec![plan(&all, 0)],
+            Layout::Shapes { shapes, .. } => shapes
+                .iter()
+                .map(|shape| plan(&shape.fields, shape.least))
+                .collect(),
+        },
+    }
+}
+
+/// Runs of kept fields put together, one copy rather than one each: among the first `joined`, which every row
+/// has side by side.
+fn parts(fields: &[policy::Field], order: &[usize], joined: usize) -> Vec<Part> {
     let mut parts = Vec::new();
-    for (at, field) in fields.iter().enumerate() {
+    for (place, &at) in order.iter().enumerate() {
+        let field = &fields[at];
         let kept = matches!(field.action, Action::Keep);
         match parts.last_mut() {
-            Some(Part::Kept { last, .. }) if kept => *last = at,
+            Some(Part::Kept { last, .. }) if kept && place < joined => *last = at,
             _ if kept => parts.push(Part::Kept { first: at, last: at }),
             _ => parts.push(Part::Changed {
                 at,
@@ -252,6 +402,14 @@ fn parts(fields: &[policy::Field]) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// A column's value under its name; nothing of a blank one.
+fn restrict(step: &mut Step<'_>, name: &str, value: &[u8]) -> Result<(), Reason> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    fields::write_field(&mut step.out.restricted, FieldKind::Csv, name, value).map_err(|_| Reason::TooLarge)
 }
 
 fn sealed(field: &policy::Field) -> Sealed {
@@ -264,8 +422,13 @@ fn sealed(field: &policy::Field) -> Sealed {
 /// Whether the dialect gives no meaning to any byte of tokens and labels.
 fn is_bare(dialect: Dialect) -> bool {
     let written = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
-    ![Some(dialect.delimiter), dialect.quote, dialect.comment]
-        .into_iter()
-        .flatten()
-        .any(written)
+    ![
+        Some(dialect.delimiter),
+        dialect.quote,
+        dialect.comment,
+        dialect.escape,
+    ]
+    .into_iter()
+    .flatten()
+    .any(written)
 }

@@ -90,6 +90,7 @@ fn public(transformer: &mut Transformer, record: &str) -> String {
     let origin = Origin {
         record_id: b"cdr.raw/3/18293",
         timestamp: START * 1_000,
+        header: None,
     };
     let mut out = Outputs::default();
     transformer

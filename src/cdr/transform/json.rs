@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Splicer};
-use crate::cdr::policy::{Action, Pseudonymise, Scope, Unlisted};
+use crate::cdr::policy::{Action, CallTime, Pseudonymise, Scope, Unlisted};
 use crate::cdr::transform::Step;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
@@ -55,22 +55,33 @@ impl JsonScratch {
     /// By the first segment's start where the record has one, else by its own.
     fn begin(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
         let policy = step.policy;
-        let own = policy.time_field;
-        for field in policy.first_time_field.into_iter().chain([own]) {
-            let member = self.members.iter().find(|member| index(member) == Some(field));
-            let value = member.map_or(Scalar::Null, |member| {
-                json::scalar(&step.record[member.value()], &mut self.text)
-            });
-            match value {
-                Scalar::Null if field != own => {}
-                Scalar::Text(start) if field != own && start.trim_ascii().is_empty() => {}
-                Scalar::Text(start) | Scalar::Number(start) => return step.begin(field, start),
-                Scalar::Bool | Scalar::Null | Scalar::Container => {
-                    return Err(Refusal::at(Reason::Time, field));
-                }
+        if let Some(first) = policy.first_time_field {
+            let member = self.members.iter().find(|member| index(member) == Some(first));
+            match member.map(|member| json::scalar(&step.record[member.value()], &mut self.text)) {
+                None | Some(Scalar::Null) => {}
+                Some(Scalar::Text(start) | Scalar::Number(start)) if start.trim_ascii().is_empty() => {}
+                Some(Scalar::Text(start) | Scalar::Number(start)) => return step.begin(start, first),
+                Some(Scalar::Bool | Scalar::Container) => return Err(Refusal::at(Reason::Time, first)),
             }
         }
-        Err(Refusal::at(Reason::Time, own))
+        let joined = matches!(policy.time, CallTime::Joined(_));
+        let fields = policy.time.fields();
+        self.written.clear();
+        for &field in fields {
+            let found = self.members.iter().find(|member| index(member) == Some(field));
+            let value = match found.map(|found| json::scalar(&step.record[found.value()], &mut self.text)) {
+                Some(Scalar::Text(value) | Scalar::Number(value)) => value.trim_ascii(),
+                None | Some(Scalar::Null) => b"",
+                Some(Scalar::Bool | Scalar::Container) => return Err(Refusal::at(Reason::Time, field)),
+            };
+            if joined {
+                self.written.extend_from_slice(value);
+                self.written.push(b' ');
+            } else if !value.is_empty() {
+                return step.begin(value, field);
+            }
+        }
+        step.begin(&self.written, fields[0])
     }
 
     /// Reads every identifier first: a pair's token needs its served party, wherever that stands.

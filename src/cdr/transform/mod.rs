@@ -10,6 +10,8 @@ mod derived;
 #[cfg(test)]
 mod derived_tests;
 mod json;
+#[cfg(test)]
+mod layout_tests;
 mod pseudonyms;
 pub mod subscribers;
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::cdr::guard::Guard;
+use crate::cdr::header::HeaderMap;
 use crate::cdr::identifier::Kind;
 use crate::cdr::policy::{Action, Format, Policy};
 use crate::cdr::rating::Rating;
@@ -48,6 +51,8 @@ pub struct Origin<'a> {
     pub record_id: &'a [u8],
     /// The raw record's Kafka timestamp, milliseconds since 1970.
     pub timestamp: i64,
+    /// What the header row above the record says, for a policy that asks it.
+    pub header: Option<&'a HeaderMap>,
 }
 
 /// Transforms records under one policy; one per lane, for its caches.
@@ -139,15 +144,15 @@ impl Transformer {
             out,
         };
         match &policy.format {
-            Format::Csv { dialect, .. } => self.csv.record(step, *dialect),
-            Format::Json { paths, unlisted } => self.json.record(step, paths, *unlisted),
+            Format::Csv(csv) => self.csv.record(step, csv),
+            Format::Json { paths, unlisted, .. } => self.json.record(step, paths, *unlisted),
         }
     }
 }
 
 impl Step<'_> {
     /// Enters the epoch of the call that began at this text, that of a field.
-    fn begin(&mut self, field: usize, start: &[u8]) -> Result<(), Refusal> {
+    fn begin(&mut self, start: &[u8], field: usize) -> Result<(), Refusal> {
         let refused = |reason| Refusal::at(reason, field);
         let millis = self.clock.read(start).ok_or(refused(Reason::Time))?;
         let latest = self

@@ -16,9 +16,9 @@ const RECORD_ID: &str = "cdr.raw/3/18293";
 /// 447700900123 in that record.
 const ONCE: &str = "2026-11.usvydjkbya35eogdoyfd4qdvby";
 /// 5 November 2026.
-const START: i64 = 1_793_870_000;
+pub(super) const START: i64 = 1_793_870_000;
 
-fn keyring() -> Arc<Keyring> {
+pub(super) fn keyring() -> Arc<Keyring> {
     let entry = |id: &str, from: i64, first: u8| KeyEntry {
         id: id.parse().unwrap(),
         activate_at: EventTime::from_millis(from),
@@ -47,6 +47,7 @@ fn public(transformer: &mut Transformer, record: &[u8]) -> String {
     let origin = Origin {
         record_id: RECORD_ID.as_bytes(),
         timestamp: (START + 60 * 86_400) * 1_000,
+        header: None,
     };
     let mut out = Outputs::default();
     match transformer.record(record, origin, &mut out) {

@@ -230,13 +230,13 @@ impl Writer {
 
     /// An input with a header row gives an output with one.
     fn header(&mut self, policy: &Policy) -> Result<(), Failure> {
-        let Format::Csv {
-            dialect,
-            header: Header::Skip | Header::Check,
-        } = policy.format
-        else {
+        let Format::Csv(csv) = &policy.format else {
             return Ok(());
         };
+        if csv.header == Header::None {
+            return Ok(());
+        }
+        let dialect = csv.dialect;
         let names = policy
             .fields
             .iter()
@@ -256,7 +256,9 @@ impl Writer {
     pub(super) fn write(&mut self, output: &Output<'_>) -> Result<(), Failure> {
         self.totals.read += 1;
         match output {
-            Output::Skipped(Skip::Header | Skip::Comment | Skip::Tombstone) => self.totals.skipped += 1,
+            Output::Skipped(Skip::Header | Skip::Comment | Skip::Marker | Skip::Tombstone) => {
+                self.totals.skipped += 1;
+            }
             Output::Accepted(accepted) => {
                 self.public.write([accepted.public, b"\n"])?;
                 self.totals.public += 1;

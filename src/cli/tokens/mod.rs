@@ -176,6 +176,7 @@ fn dialect(delimiter: &str) -> Result<Dialect, String> {
         delimiter: byte,
         quote: Some(b'"'),
         comment: None,
+        escape: None,
     })
 }
 

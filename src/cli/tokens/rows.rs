@@ -121,6 +121,7 @@ mod tests {
         delimiter: b',',
         quote: Some(b'"'),
         comment: None,
+        escape: None,
     };
 
     /// Rows as `line text`, then why it ended.
