@@ -8,10 +8,13 @@
 mod records;
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cdrveil::cdr::csv::{self, Dialect, End};
+use cdrveil::cdr::guard::Guard;
 use cdrveil::cdr::json::{self, Paths, Scanner};
+use cdrveil::cdr::policy::Policy;
 use cdrveil::cdr::transform::{Origin, Outputs, Transformer};
 use cdrveil::engine::{Engine, Output, Payload};
 use cdrveil::number::{Canonicaliser, Reading};
@@ -32,7 +35,10 @@ const RECORDS: usize = 1_000;
 const SLICE: usize = 500;
 const SLICES: usize = 2_000;
 
-criterion_group!(benches, stages, json_stages, wholes);
+/// Prefixes of a deck of the whole world.
+const PREFIXES: usize = 300_000;
+
+criterion_group!(benches, stages, guard_stage, json_stages, decks, wholes);
 criterion_main!(benches);
 
 fn stages(criterion: &mut Criterion) {
@@ -104,6 +110,45 @@ const ORIGIN: Origin<'_> = Origin {
     timestamp: records::TIMESTAMP,
 };
 
+/// What the guard does for one record of [`records::CSV_POLICY`]: its kept fields looked at, and where one of them
+/// could hold a number, its identifiers.
+fn guard_stage(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stage");
+    group.throughput(Throughput::Elements(1));
+    let policy = records::policy(records::CSV_POLICY);
+    let mut numbers = Canonicaliser::new(policy.numbers.clone().unwrap());
+    let mut read = |raw: &[u8]| match numbers.read(raw) {
+        Reading::Number(number) => number,
+        _ => panic!("every number of the bench is one"),
+    };
+    let rows: Vec<Vec<Vec<u8>>> = (0..RECORDS)
+        .map(|at| {
+            records::csv(at)
+                .split(|byte| *byte == b',')
+                .map(<[u8]>::to_vec)
+                .collect()
+        })
+        .collect();
+    let known: Vec<_> = rows.iter().map(|row| [2, 3].map(|at| read(&row[at]))).collect();
+    let mut guard = Guard::default();
+    one(&mut group, "guard", |at| {
+        let row = &rows[at];
+        guard.restart();
+        for kept in [0, 1, 7, 8, 9, 10] {
+            guard.look(kept, &row[kept]);
+        }
+        if guard.is_suspicious() {
+            guard.number(&known[at][0], &row[2]);
+            guard.number(&known[at][1], &row[3]);
+            for restricted in [4, 5, 6] {
+                guard.restricted(&row[restricted]);
+            }
+        }
+        assert!(guard.leak().is_none());
+    });
+    group.finish();
+}
+
 fn json_stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stage");
     let objects: Vec<_> = (0..RECORDS).map(records::json).collect();
@@ -133,19 +178,60 @@ fn json_stages(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A deck of the world: how long it takes to build is printed, a look-up is measured among random numbers.
+fn decks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stage");
+    group.throughput(Throughput::Elements(1));
+    let keys = records::deck_keys(PREFIXES);
+    let began = Instant::now();
+    let rating = records::rating(&keys);
+    println!("deck of {PREFIXES} prefixes, built in {:?}", began.elapsed());
+    let deck = rating.deck.unwrap();
+    let mut canonicaliser = Canonicaliser::new(records::policy(records::CSV_POLICY).numbers.clone().unwrap());
+    // Many and far apart, so that look-ups do not warm each other's way.
+    let numbers: Vec<_> = (0..PREFIXES / 3)
+        .filter_map(|at| {
+            let key = &keys[at * 7_919 % keys.len()];
+            match canonicaliser.read(format!("{key:0<12}").as_bytes()) {
+                Reading::Number(number) => Some(number),
+                _ => None,
+            }
+        })
+        .collect();
+    one(&mut group, "deck: look-up", |at| {
+        black_box(deck.number(&numbers[at], records::TIMESTAMP));
+    });
+    let mut next = 0;
+    one(&mut group, "deck: look-up of what nobody called lately", |_| {
+        next = (next + 1) % numbers.len();
+        black_box(deck.number(&numbers[next], records::TIMESTAMP));
+    });
+    let lists = rating.lists.unwrap();
+    one(&mut group, "lists: tag and three look-ups", |at| {
+        let tag = lists.tag(numbers[at].digits());
+        black_box((
+            lists.own.as_ref().map(|own| own.holds(tag)),
+            lists.payers.as_ref().map(|payers| payers.holds(tag)),
+            lists.ports.as_ref().and_then(|ports| ports.word(tag)),
+        ));
+    });
+    group.finish();
+}
+
 /// Makes the n-th record.
 type Make = fn(usize) -> Vec<u8>;
 
 fn wholes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole");
     group.throughput(Throughput::Elements(1));
-    let formats: [(&str, &str, Make); 2] = [
-        ("csv", records::CSV_POLICY, records::csv),
-        ("json", records::JSON_POLICY, records::json),
+    let formats: [(&str, Arc<Policy>, Make); 3] = [
+        ("csv", records::policy(records::CSV_POLICY), records::csv),
+        ("csv, all derived", records::rated_policy(), records::csv),
+        ("json", records::policy(records::JSON_POLICY), records::json),
     ];
     for (name, policy, make) in formats {
         let payloads: Vec<_> = (0..RECORDS).map(make).collect();
-        let mut engine = records::engine(policy);
+        let mut engine = records::engine_of(policy);
         one(&mut group, name, |at| accept(&mut engine, &payloads[at]));
         let fastest = (0..SLICES)
             .map(|_| slice(&mut engine, &payloads))

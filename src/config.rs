@@ -18,6 +18,7 @@ use toml::Spanned;
 use crate::admin::AdminSettings;
 use crate::cdr::policy::Policy;
 pub use crate::config::environment::environment;
+use crate::deckstore::{self, Stamp};
 use crate::engine::Destinations;
 
 use crate::config::environment::{attributed, merge, named_files};
@@ -154,6 +155,8 @@ pub struct Config {
     pub domain: String,
     /// The privacy officer's policy.
     pub policy: Arc<Policy>,
+    /// The files of its deck and lists as they were when read.
+    pub deck_stamp: Stamp,
     /// The security team's file.
     pub keyring_path: PathBuf,
     /// The keyring as it was at the start.
@@ -281,10 +284,12 @@ impl Checker<'_> {
             return Err(self.faults);
         }
         let complete = "a configuration without faults is complete";
+        let (policy, deck_stamp) = policy.expect(complete);
         Ok(Config {
             path: path.to_path_buf(),
             domain,
-            policy: Arc::new(policy.expect(complete)),
+            policy: Arc::new(policy),
+            deck_stamp,
             keyring_path,
             keyring: keyring.expect(complete),
             kafka: Arc::new(kafka.expect(complete)),
@@ -465,7 +470,7 @@ impl Checker<'_> {
         }
     }
 
-    fn policy(&mut self, base: &Path, path: &Spanned<PathBuf>) -> Option<Policy> {
+    fn policy(&mut self, base: &Path, path: &Spanned<PathBuf>) -> Option<(Policy, Stamp)> {
         let file = base.join(path.get_ref());
         let source = match std::fs::read_to_string(&file) {
             Ok(text) => Source { path: file, text },
@@ -477,9 +482,12 @@ impl Checker<'_> {
                 return None;
             }
         };
-        Policy::load(&source)
-            .map_err(|faults| self.faults.extend(faults))
-            .ok()
+        let policy = Policy::load(&source).and_then(|mut policy| {
+            let (rating, stamp) = deckstore::load(&policy)?;
+            policy.rating = Arc::new(rating);
+            Ok((policy, stamp))
+        });
+        policy.map_err(|faults| self.faults.extend(faults)).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
+mod decks;
 mod topics;
 
 use std::future::Future;
@@ -15,8 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::admin;
+use crate::cdr::rating::Rating;
 use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
 use crate::kafka::cluster::{self, ClusterView, Probe};
@@ -114,7 +117,7 @@ impl DaemonError {
 
 /// What a running daemon is told from outside.
 pub enum Order {
-    /// Re-read the keyring now.
+    /// Re-read the keyring, the rate deck and the lists now.
     Reload,
 }
 
@@ -134,6 +137,8 @@ pub async fn run(
     mac::self_test().map_err(|error| DaemonError::SelfTest(error.to_string()))?;
     let telemetry = Telemetry::new(setup(&config), Now::read());
     telemetry.keyring_loaded(facts(&config.keyring.keyring), Now::read());
+    let decks = decks::facts(&config.policy.rating, &config.keyring.keyring, &config.domain);
+    telemetry.deck_loaded(decks, Now::read());
     tokio::pin!(shutdown);
     let view = tokio::select! {
         view = await_brokers(&config) => view?,
@@ -160,9 +165,26 @@ pub async fn run(
     let address = http.address();
     listening(address);
     let keyring = Arc::new(ArcSwap::new(Arc::clone(&config.keyring.keyring)));
+    let rating = Arc::new(ArcSwap::new(Arc::clone(&config.policy.rating)));
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
-    let lanes = Lanes::start(&config, &view, &keyring, &stop, &telemetry).map_err(DaemonError::System)?;
+    let swapped = Swapped {
+        keyring: Arc::clone(&keyring),
+        rating: Arc::clone(&rating),
+    };
+    let lanes = Lanes::start(&config, &view, &swapped, &stop, &telemetry).map_err(DaemonError::System)?;
+    let [orders, deck_orders] = decks::shared(orders);
+    let watch = decks::Watch {
+        policy: Arc::clone(&config.policy),
+        domain: config.domain.clone(),
+        current: rating,
+        keyring: Arc::clone(&keyring),
+        telemetry: telemetry.clone(),
+        seen: config.deck_stamp.clone(),
+        changing: None,
+    };
+    let files = !config.policy.rating_files.named.is_empty();
+    let mut redeck = files.then(|| tokio::spawn(decks::run(watch, deck_orders)));
     let mut reload = tokio::spawn(watch_keyring(
         config.keyring_path.clone(),
         config.keyring,
@@ -178,6 +200,7 @@ pub async fn run(
             // None of these ends by itself, and without them nobody would notice what goes wrong next.
             error = http.ended() => Err(DaemonError::Helper("the HTTP listener", error.to_string())),
             ended = &mut reload => Err(DaemonError::Helper("the watch over the keyring", died(ended))),
+            ended = end_of(&mut redeck) => Err(DaemonError::Helper("the watch over the rate deck", died(ended))),
             ended = &mut probe => Err(DaemonError::Helper("the watch over the brokers", died(ended))),
         }
     };
@@ -185,6 +208,9 @@ pub async fn run(
         .until(over, config.delivery.drain_timeout, &stop, &telemetry)
         .await;
     reload.abort();
+    if let Some(redeck) = redeck {
+        redeck.abort();
+    }
     probe.abort();
     let _ = stop_http.send(());
     if let Err(error) = http.finished(Duration::from_secs(2)).await {
@@ -273,6 +299,12 @@ fn all_topics(config: &Config) -> Vec<String> {
     topics.raw.iter().chain(outputs).cloned().collect()
 }
 
+/// What a reload changes under running lanes.
+struct Swapped {
+    keyring: Arc<ArcSwap<Keyring>>,
+    rating: Arc<ArcSwap<Rating>>,
+}
+
 /// The lanes' threads, and the channel on which they report their end.
 struct Lanes {
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -283,7 +315,7 @@ impl Lanes {
     fn start(
         config: &Config,
         view: &ClusterView,
-        keyring: &Arc<ArcSwap<Keyring>>,
+        swapped: &Swapped,
         stop: &Arc<AtomicBool>,
         telemetry: &Telemetry,
     ) -> io::Result<Self> {
@@ -295,7 +327,8 @@ impl Lanes {
             recipients: config.recipients.clone(),
             destinations: config.destinations(),
             public_partitions: topic(view, &config.topics.public).map_or(1, |(partitions, _)| partitions),
-            keyring: Arc::clone(keyring),
+            keyring: Arc::clone(&swapped.keyring),
+            rating: Arc::clone(&swapped.rating),
             stop: Arc::clone(stop),
             telemetry: telemetry.clone(),
         });
@@ -356,7 +389,15 @@ impl Lanes {
     }
 }
 
-fn died(ended: Result<(), tokio::task::JoinError>) -> String {
+/// The end of a task; none ever comes of one that was not started.
+async fn end_of(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn died(ended: Result<(), JoinError>) -> String {
     ended.map_or_else(|error| error.to_string(), |()| "it returned".to_owned())
 }
 

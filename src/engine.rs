@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cdr::csv::End;
 use crate::cdr::policy::Policy;
+use crate::cdr::rating::Rating;
 use crate::cdr::rows::{Cursor, Piece};
 use crate::cdr::transform::{Origin, Outputs, Transformer};
 use crate::cdr::{Reason, Refusal, Skip};
@@ -130,6 +131,16 @@ impl Engine {
     /// The keyring in force.
     pub fn keyring(&self) -> &Arc<Keyring> {
         self.transformer.keyring()
+    }
+
+    /// Takes a reloaded deck and lists, between two payloads.
+    pub fn rerate(&mut self, rating: Arc<Rating>) {
+        self.transformer.rerate(rating);
+    }
+
+    /// The deck and lists in force.
+    pub fn rating(&self) -> &Arc<Rating> {
+        self.transformer.rating()
     }
 
     /// Transforms and seals every record of one payload.

@@ -31,6 +31,8 @@ pub struct LoadedKeyring {
     /// Where each key's material comes from, in the keyring's order: `file 2026-11.key`,
     /// `credential cdr-key`, `exec vault`, or `-` when destroyed.
     pub sources: Vec<String>,
+    /// Where each key's `activate_at` is written, in the keyring's order, to say something of it.
+    pub starts: Vec<Fault>,
     /// What is allowed but should be looked at.
     pub warnings: Vec<Fault>,
 }
@@ -158,12 +160,15 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
     }
     read.sort_by_key(|(entry, _)| entry.activate_at);
     let sources = read.iter().map(|(_, key)| key.source_text()).collect();
+    let start = |(_, key): &(_, &KeySettings)| source.fault(key.activate_at.span(), "");
+    let starts = read.iter().map(start).collect();
     let entries = read.into_iter().map(|(entry, _)| entry).collect();
     let keyring = Keyring::new(entries).map_err(|fault| vec![Fault::whole(path, fault.to_string())])?;
     Ok(LoadedKeyring {
         keyring: Arc::new(keyring),
         content_hash,
         sources,
+        starts,
         warnings: material::loose_permissions(path).into_iter().collect(),
     })
 }

@@ -11,6 +11,7 @@
 //! - [`daemon`]: wires the rooms; signals, reload, drain
 //! - [`lane`]: the loop: poll, transform, write, commit
 //! - [`engine`]: one payload in, sealed and pseudonymised outputs out
+//! - [`deckstore`]: rate deck and lists from disk
 //! - [`cdr`]: formats, policy, transform (pure)
 //! - [`number`]: phone numbers in canonical form (pure)
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
@@ -24,6 +25,7 @@ pub mod cdr;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod deckstore;
 pub mod engine;
 pub mod kafka;
 pub mod keystore;

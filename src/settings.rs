@@ -49,6 +49,15 @@ impl Fault {
         self.behind
     }
 
+    /// Another message at the same place.
+    #[must_use]
+    pub fn saying(&self, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..self.clone()
+        }
+    }
+
     /// The message without its place.
     pub fn message(&self) -> &str {
         &self.message

@@ -361,6 +361,34 @@ fn check_tells_faults_of_all_files_at_once_and_shows_no_key() {
 }
 
 #[test]
+fn check_warns_of_what_invoices_would_show() {
+    let place = Place::new();
+    place.edit("policy.toml", "id      = \"keep\"", "id = \"drop\"");
+    place.edit(
+        "policy.toml",
+        "seconds = \"keep\"",
+        "seconds = { action = \"coarsen\", step = 6 }",
+    );
+    // Midnight in Paris; the calls' zone is London's.
+    let key =
+        place.run("keys new --keyring keyring.toml --id second --activate-at 2026-12-01T00:00:00+01:00");
+    place.write("keyring.toml", &(place.read("keyring.toml") + &key.out));
+    let ran = place.run("check --config cdrveil.toml --offline");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let (policy, keyring) = (place.read("policy.toml"), place.read("keyring.toml"));
+    for expected in [
+        place_of("policy.toml", &policy, "seconds = {") + "fields.seconds: a coarsened duration",
+        place_of("policy.toml", &policy, "[\"id\", \"type\"") + "[fields] no call id is kept",
+        place_of("keyring.toml", &keyring, "2026-11-30T23:00:00Z")
+            + "key \"second\" begins at 23:00:00 in Europe/London",
+        "midnight is 2026-11-30T00:00:00+00:00".to_owned(),
+    ] {
+        assert!(ran.out.contains(&expected), "{expected}: {}", ran.out);
+    }
+    assert_eq!(ran.out.matches("warning: ").count(), 3, "{}", ran.out);
+}
+
+#[test]
 fn check_without_a_broker_ends_with_69() {
     let place = Place::new();
     place.edit("cdrveil.toml", "localhost:9092", "127.0.0.1:9");
@@ -417,6 +445,9 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
             let place = Place::new();
             place.write("password", "secret\n");
             place.mode("password", 0o400);
+            for (name, text) in LISTS {
+                place.write(name, text);
+            }
             // A mechanism without its protocol and password is none: these go together.
             let together = |other: &&str| {
                 let other = commented_key(other).unwrap_or_default();
@@ -457,6 +488,9 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
         "feature",
         "other",
         "extensions",
+        "deck",
+        "ports",
+        "min_block",
         "record_id",
         "headers",
         "status",
@@ -508,6 +542,16 @@ fn every_key_is_in_the_sample_files() {
         }
     }
 }
+/// A deck and lists, as the shipped policy names them.
+const LISTS: [(&str, &str); 4] = [
+    (
+        "deck.csv",
+        "prefix,zone,class\n+44,UK,\n+447,UK-MOBILE,mobile\n118118,DIRECTORY,\n+447700900009,VIP,premium\n",
+    ),
+    ("own.txt", "number\n+447700900002\n"),
+    ("payers.txt", "07700 900002\n"),
+    ("ports.csv", "number,network\n07700900003,23415\n"),
+];
 
 /// The key of `# key = value`; prose has none.
 fn commented_key(line: &str) -> Option<String> {
@@ -573,6 +617,82 @@ fn apply_writes_what_the_daemon_would_and_open_reads_it() {
         serde_json::json!({"record_id": "one.csv/1", "reason": "number", "raw": bad})
     );
     assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn apply_derives_by_deck_and_lists() {
+    let place = Place::new();
+    for (name, text) in LISTS {
+        place.write(name, text);
+        let (key, _) = name.split_once('.').unwrap();
+        let policy = place.read("policy.toml");
+        let line = policy
+            .lines()
+            .find(|line| line.starts_with(&format!("# {key} ")))
+            .unwrap();
+        place.edit("policy.toml", line, &line[2..]);
+    }
+    place.edit(
+        "policy.toml",
+        "derive = [\"class\", \"country\"]",
+        "derive = [\"destination\", \"class\", \"onnet\", \"payer\", \"network\"]",
+    );
+    let row = |dialled: &str| ROW.replace("07700 900002", dialled);
+    place.write(
+        "calls.csv",
+        &[
+            "07700 900002",
+            "07700900003",
+            "+447700900009",
+            "118118",
+            "116123",
+            "999",
+        ]
+        .map(row)
+        .join("\n"),
+    );
+    let ran = place.run(&format!("{APPLY} calls.csv"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let public = place.read("p.csv");
+    let derived: Vec<Vec<&str>> = public
+        .lines()
+        .map(|line| line.split(',').skip(9).take(5).collect())
+        .collect();
+    let payer = derived[0][3];
+    assert!(payer.starts_with("2026-11.") && payer.len() == 34, "{payer}");
+    assert_eq!(
+        derived,
+        [
+            ["447~UK-MOBILE~ONNET", "mobile", "1", payer, ""],
+            ["447~UK-MOBILE", "mobile", "0", "", "23415"],
+            ["447~VIP", "premium", "0", "", ""],
+            ["118118~DIRECTORY", "short", "", "", ""],
+            ["", "helpline", "", "", ""],
+            ["", "emergency", "", "", ""],
+        ]
+    );
+    let checked = place.run("check --config cdrveil.toml --offline");
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert!(
+        checked.out.contains("deck       ok  4 rows, fingerprint "),
+        "{}",
+        checked.out
+    );
+    assert!(
+        checked.out.contains("ports      ok  1 row, fingerprint "),
+        "{}",
+        checked.out
+    );
+
+    place.write("own.txt", "+447700900002\nsomebody\n");
+    let refused = place.run("check --config cdrveil.toml --offline");
+    assert_eq!(refused.code, 78);
+    assert!(
+        refused.err.contains("own.txt:2:1: not a subscriber's number"),
+        "{}",
+        refused.err
+    );
+    assert!(!refused.err.contains("7700"), "{}", refused.err);
 }
 
 #[test]
@@ -867,6 +987,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "open",
         "keys",
         "explain",
+        "tokens",
         "keys new",
         "keys list",
         "keys check",

@@ -447,7 +447,7 @@ fn every_reason_is_sealed_and_named() {
     let row = |caller: &str, start: &str| format!("c,voice,{caller},,,,{start},1,");
     let good = row("+447700900001", "2026-11-05 09:15:00");
     let too_new = jiff::Timestamp::from_millisecond(now() + 2 * 86_400_000).unwrap();
-    let cases: [(Vec<u8>, &str); 8] = [
+    let cases: [(Vec<u8>, &str); 9] = [
         (
             b"c,voice,\"+447700900001,,,,2026-11-05 09:15:00,1,".to_vec(),
             "format",
@@ -472,6 +472,7 @@ fn every_reason_is_sealed_and_named() {
             "number",
         ),
         (format!("{good}{}", "x".repeat(2 << 20)).into(), "too-large"),
+        (good.replacen('c', "c-07700%20900001", 1).into(), "leak"),
     ];
     let sent = now();
     let values = cases
@@ -484,10 +485,10 @@ fn every_reason_is_sealed_and_named() {
         headers: vec![("x-caller", b"+447700900001".to_vec())],
         ..Input::default()
     });
-    let ran = run(broker, &deployment, inputs, 9);
+    let ran = run(broker, &deployment, inputs, 10);
     assert_eq!(
         ran.books,
-        [9, 1, 8, 0, 1],
+        [10, 1, 9, 0, 1],
         "one good record behind all the bad ones"
     );
     let rejects = ran.rejects(&deployment);

@@ -1,4 +1,4 @@
-//! Keys change while records flow: nothing is lost, the call's own time chooses the key, a bad edit changes nothing.
+//! Keys, rate deck and lists change while records flow: nothing is lost, the call's own time chooses the key, a bad edit changes nothing.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
 mod support;
@@ -25,6 +25,7 @@ fn main() {
         edits_under_load_lose_nothing_and_the_call_s_time_chooses_the_key,
         a_bad_edit_is_refused_and_repaired,
         a_late_record_and_a_replay_give_the_same_public_bytes,
+        a_changed_deck_prices_what_comes_later_and_a_bad_list_changes_nothing,
     ]
 }
 
@@ -47,11 +48,11 @@ fn edits_under_load_lose_nothing_and_the_call_s_time_chooses_the_key() {
         deployment.await_public(broker, 500, PATIENCE);
         deployment.keyring(&keys[..2]);
         daemon.signal(1);
-        await_reloads(&daemon, "applied", 1.0);
+        await_reloads(&daemon, "keyring", "applied", 1.0);
         known.store(2, Ordering::Relaxed);
         // No signal this time: the changed content is noticed.
         deployment.keyring(&keys);
-        await_reloads(&daemon, "applied", 2.0);
+        await_reloads(&daemon, "keyring", "applied", 2.0);
         known.store(3, Ordering::Relaxed);
         let so_far = broker.read_all(&deployment.public, Isolation::Committed).len();
         deployment.await_public(broker, so_far + 1_000, PATIENCE);
@@ -140,7 +141,7 @@ fn a_bad_edit_is_refused_and_repaired() {
         if count == 0 {
             daemon.signal(1);
         }
-        await_reloads(&daemon, "refused", count as f64 + 1.0);
+        await_reloads(&daemon, "keyring", "refused", count as f64 + 1.0);
         assert_eq!(daemon.metric("cdrveil_keyring_last_reload_successful"), Some(0.0));
         let refused = page(&daemon);
         assert_eq!(refused["last_reload_ok"], false);
@@ -167,7 +168,7 @@ fn a_bad_edit_is_refused_and_repaired() {
         deployment.await_public(broker, count + 1, PATIENCE);
     }
     std::fs::write(deployment.path("keyring.toml"), &good).unwrap();
-    await_reloads(&daemon, "applied", 1.0);
+    await_reloads(&daemon, "keyring", "applied", 1.0);
     assert_eq!(daemon.metric("cdrveil_keyring_last_reload_successful"), Some(1.0));
     let repaired = page(&daemon);
     assert_eq!(
@@ -221,6 +222,60 @@ fn a_late_record_and_a_replay_give_the_same_public_bytes() {
     assert_eq!(replay(broker, &deployment), first);
 }
 
+/// Deck and lists are swapped under the running lane, as the keyring is.
+fn a_changed_deck_prices_what_comes_later_and_a_bad_list_changes_nothing() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    let files = "country = \"GB\"\ndeck = \"deck.csv\"\nown = \"own.txt\"";
+    let policy = POLICY.replace("country = \"GB\"", files);
+    deployment.policy(&policy.replace("\"phone\"", "\"phone\", derive = [\"destination\"]"));
+    let replace = |name: &str, text: &str| {
+        std::fs::write(deployment.path("new"), text).unwrap();
+        std::fs::rename(deployment.path("new"), deployment.path(name)).unwrap();
+    };
+    replace("deck.csv", "prefix,zone\n+44,ONE\n");
+    replace("own.txt", "");
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let call = |id: usize| {
+        let call = format!("{id},+447700900001,1793870000").into_bytes();
+        deployment.produce(broker, 1, [call]);
+        deployment.await_public(broker, id + 1, PATIENCE);
+    };
+    call(0);
+    // No signal: the change is noticed.
+    replace("deck.csv", "prefix,zone\n+44,ONE\n+447,TWO\n");
+    await_reloads(&daemon, "deck", "applied", 1.0);
+    call(1);
+    replace("own.txt", "07700900001\nnobody\n");
+    daemon.signal(1);
+    await_reloads(&daemon, "deck", "refused", 1.0);
+    assert_eq!(daemon.metric("cdrveil_deck_rows{list=\"deck\"}"), Some(2.0));
+    call(2);
+    replace("own.txt", "07700900001\n");
+    daemon.signal(1);
+    await_reloads(&daemon, "deck", "applied", 2.0);
+    call(3);
+    let (_, status) = daemon.get("/api/v1/status");
+    let deck = serde_json::from_str::<Value>(&status).unwrap()["deck"].clone();
+    assert_eq!(
+        (&deck["last_reload_ok"], &deck["lists"][1]["rows"]),
+        (&Value::Bool(true), &1.into())
+    );
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert!(
+        log.contains("own.txt:2:1: ") && !log.contains("7700900001"),
+        "{log}"
+    );
+    let public = broker.read_all(&deployment.public, Isolation::Committed);
+    let destinations: Vec<String> = public
+        .iter()
+        .map(|record| record.text().split(',').nth(3).unwrap().to_owned())
+        .collect();
+    assert_eq!(destinations, ["44~ONE", "447~TWO", "447~TWO", "447~TWO~ONNET"]);
+}
+
 /// Runs the daemon until four records are public: value by record id, in the order of the calls' own ids.
 fn replay(broker: &Broker, deployment: &Deployment) -> BTreeMap<String, String> {
     let daemon = deployment.start();
@@ -241,13 +296,13 @@ fn epoch(id: &str, key: usize) -> Epoch<'_> {
     }
 }
 
-fn await_reloads(daemon: &Daemon, outcome: &str, count: f64) {
-    let series = format!("cdrveil_keyring_reloads_total{{outcome=\"{outcome}\"}}");
+fn await_reloads(daemon: &Daemon, what: &str, outcome: &str, count: f64) {
+    let series = format!("cdrveil_{what}_reloads_total{{outcome=\"{outcome}\"}}");
     let deadline = Instant::now() + Duration::from_secs(20);
     while daemon.metric(&series) != Some(count) {
         assert!(
             Instant::now() < deadline,
-            "no {outcome} reload {count}:\n{}",
+            "no {outcome} {what} reload {count}:\n{}",
             daemon.log()
         );
         thread::sleep(Duration::from_millis(20));

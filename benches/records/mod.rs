@@ -6,13 +6,17 @@
 #![allow(dead_code)] // every user has its own part of this
 #![allow(clippy::unwrap_used)] // known-good constants
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cdrveil::cdr::policy::Policy;
+use cdrveil::cdr::rating::{Lists, Rating};
 use cdrveil::engine::{Destinations, Engine};
+use cdrveil::number::deck::{DeckBuilder, DeckRow};
 use cdrveil::pseudonym::epoch::EventTime;
 use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Status};
+use cdrveil::pseudonym::list::{ListKey, NumberSet, NumberWords};
 use cdrveil::pseudonym::mac::EpochKey;
 use cdrveil::seal::opener::Opener;
 use cdrveil::seal::recipient::Recipients;
@@ -65,6 +69,71 @@ seconds = "keep"
 cause = "keep"
 "#;
 
+/// [`CSV_POLICY`] with everything derived from the called number.
+pub fn rated_policy() -> Arc<Policy> {
+    let derive = "derive = [\"destination\", \"prefix\", \"zone\", \"class\", \"country\", \"length\", \"onnet\", \"payer\", \"network\"]";
+    let text = CSV_POLICY
+        .replace("with = \"caller\"", &format!("with = \"caller\", {derive}"))
+        .replace(
+            "country = \"GB\"",
+            "country = \"GB\"\ndeck = \"d\"\nown = \"o\"\npayers = \"y\"\nports = \"p\"",
+        );
+    let mut policy = parsed(&text);
+    policy.rating = Arc::new(rating(&deck_keys(1_000)));
+    Arc::new(policy)
+}
+
+/// A deck of these keys and a few service codes, and lists with every third number of the records.
+pub fn rating(keys: &[String]) -> Rating {
+    let mut builder = DeckBuilder::new(1_000);
+    let services = ["999", "118118"].map(str::to_owned);
+    for (at, key) in keys.iter().chain(&services).enumerate() {
+        let zone = format!("ZONE-{}", at % 100);
+        let row = DeckRow {
+            key,
+            zone: &zone,
+            class: None,
+            from: None,
+            to: None,
+        };
+        builder.add(&row).unwrap();
+    }
+    let key = ListKey::new(vec![3; 32]).unwrap();
+    let (mut own, mut payers, mut ports) =
+        (NumberSet::default(), NumberSet::default(), NumberWords::default());
+    for at in (0..1_000).step_by(3) {
+        let tag = key.tag(format!("447700900{at:03}").as_bytes());
+        own.add(tag);
+        payers.add(tag);
+        ports.add(tag, "23415");
+    }
+    Rating {
+        deck: Some(builder.finish().unwrap()),
+        lists: Some(Lists {
+            key,
+            own: Some(own),
+            payers: Some(payers),
+            ports: Some(ports),
+        }),
+        listed: None,
+        contents: Vec::new(),
+    }
+}
+
+/// So many different keys of 1 to 9 digits, and those that the records' numbers begin with.
+pub fn deck_keys(count: usize) -> Vec<String> {
+    let ours = ["+44", "+447", "+44770090", "+4420", "+1", "+1415", "+1415555"];
+    let mut keys: BTreeSet<String> = ours.map(str::to_owned).into();
+    let mut random = 7_u64;
+    while keys.len() < count {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let digits = 5 + (random >> 60) as u32 % 5;
+        let lowest = 10_u64.pow(digits - 1);
+        keys.insert(format!("+{}", lowest + (random >> 20) % (9 * lowest)));
+    }
+    keys.into_iter().collect()
+}
+
 /// 2026-11-30T00:00:00Z: no record below begins later.
 pub const TIMESTAMP: i64 = 1_795_996_800_000;
 /// `<topic>/<partition>/<offset>`, as a lane names a record.
@@ -75,9 +144,9 @@ pub fn csv(at: usize) -> Vec<u8> {
     let (caller, dialled) = numbers(at);
     let (day, hour, minute, second) = when(at);
     format!(
-        "{:08x}-7d0e-4b6a-9a41-{at:012x},voice,{caller},{dialled},00101{:010},35209900{:06}0,001-01-2041-{:05},\
+        "{},voice,{caller},{dialled},00101{:010},35209900{:06}0,001-01-2041-{:05},\
          2026-11-{day:02} {hour:02}:{minute:02}:{second:02},{},16,LON{}",
-        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        id(at),
         at % 10_000_000,
         at % 1_000_000,
         at % 65_536,
@@ -92,8 +161,8 @@ pub fn json(at: usize) -> Vec<u8> {
     let (caller, dialled) = numbers(at);
     let (day, hour, minute, second) = when(at);
     format!(
-        r#"{{"id":"{:08x}-7d0e-4b6a-9a41-{at:012x}","type":"voice","caller":{{"number":"{caller}","imsi":"00101{:010}","imei":"35209900{:06}0"}},"called":{{"number":"{dialled}"}},"legs":[{{"cell":"001-01-2041-{:05}","seconds":{}}}],"start":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z","seconds":{},"cause":16}}"#,
-        at.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        r#"{{"id":"{}","type":"voice","caller":{{"number":"{caller}","imsi":"00101{:010}","imei":"35209900{:06}0"}},"called":{{"number":"{dialled}"}},"legs":[{{"cell":"001-01-2041-{:05}","seconds":{}}}],"start":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z","seconds":{},"cause":16}}"#,
+        id(at),
         at % 10_000_000,
         at % 1_000_000,
         at % 65_536,
@@ -101,6 +170,14 @@ pub fn json(at: usize) -> Vec<u8> {
         at % 3_600,
     )
     .into_bytes()
+}
+
+/// A call id as switches draw them: no two alike, and no zeros in a row but by chance.
+fn id(at: usize) -> String {
+    let drawn = (at as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let hex = format!("{:032x}", drawn ^ drawn >> 61);
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
 }
 
 /// Day, hour, minute, second: calls come in about in order, some of them hours late.
@@ -144,11 +221,15 @@ pub fn keyring() -> Arc<Keyring> {
 }
 
 pub fn policy(text: &str) -> Arc<Policy> {
+    Arc::new(parsed(text))
+}
+
+fn parsed(text: &str) -> Policy {
     let source = Source {
         path: PathBuf::from("policy.toml"),
         text: text.to_owned(),
     };
-    Arc::new(Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}")))
+    Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// Somebody who may open what is sealed.
@@ -158,10 +239,14 @@ pub fn recipients() -> Recipients {
 }
 
 pub fn engine(policy_text: &str) -> Engine {
+    engine_of(policy(policy_text))
+}
+
+pub fn engine_of(policy: Arc<Policy>) -> Engine {
     let destinations = Destinations {
         domain: "billing".to_owned(),
         restricted: "cdr.restricted".to_owned(),
         rejected: "cdr.rejected".to_owned(),
     };
-    Engine::new(policy(policy_text), keyring(), &destinations, &recipients()).unwrap()
+    Engine::new(policy, keyring(), &destinations, &recipients()).unwrap()
 }

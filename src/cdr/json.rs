@@ -20,7 +20,7 @@ use crate::cdr::csv::End;
 pub use self::paths::{PathError, PathId, Paths};
 pub use self::scan::{Member, Place, Scanner, path_of};
 pub use self::splice::{Edit, Splicer};
-pub use self::text::{Scalar, scalar, write_string};
+pub use self::text::{Scalar, scalar, unescaped, write_string};
 
 /// Objects and arrays within each other, the record itself included.
 pub const MAX_DEPTH: usize = 64;

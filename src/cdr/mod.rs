@@ -5,9 +5,11 @@
 
 pub mod coarsen;
 pub mod csv;
+pub mod guard;
 pub mod identifier;
 pub mod json;
 pub mod policy;
+pub mod rating;
 pub mod rows;
 pub mod time;
 pub mod transform;
@@ -32,13 +34,15 @@ pub enum Reason {
     Number,
     /// Larger than `[input] max_record`.
     TooLarge,
+    /// A public field would show an identifier that is taken out of another one.
+    Leak,
     /// The broker refused what this record became, again and again; or the transform failed on it, which is a bug.
     Poison,
 }
 
 impl Reason {
     /// All reasons, in the order they are documented.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Format,
         Self::Columns,
         Self::UnknownField,
@@ -47,6 +51,7 @@ impl Reason {
         Self::EpochTooNew,
         Self::Number,
         Self::TooLarge,
+        Self::Leak,
         Self::Poison,
     ];
 
@@ -61,6 +66,7 @@ impl Reason {
             Self::EpochTooNew => "epoch-too-new",
             Self::Number => "number",
             Self::TooLarge => "too-large",
+            Self::Leak => "leak",
             Self::Poison => "poison",
         }
     }

@@ -5,7 +5,9 @@
 //! nothing unknown passes.
 
 mod actions;
+mod advice;
 mod check;
+mod files;
 mod input;
 mod settings;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::cdr::coarsen::Coarsen;
@@ -23,6 +26,7 @@ use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::PolicySettings;
+use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
 use crate::settings::{Fault, Source};
@@ -36,8 +40,13 @@ pub struct Policy {
     pub fields: Vec<Field>,
     /// The field with the call's start time.
     pub time_field: usize,
+    /// The field with the start of the call's first segment, of partial and correction records: where it is not
+    /// blank, it decides the epoch.
+    pub first_time_field: Option<usize>,
     /// Reads the start time; cloned per lane, for its cache.
     pub clock: EventClock,
+    /// The zone of `[input] time`, where the policy names one.
+    pub zone: Option<TimeZone>,
     /// How far a call may begin after its record's Kafka timestamp.
     pub max_future: Duration,
     /// Records larger than this many bytes are rejected.
@@ -50,8 +59,14 @@ pub struct Policy {
     pub record_id: Option<String>,
     /// Raw record headers to copy to the public record.
     pub headers: Vec<CString>,
+    /// The deck and lists that derived fields are looked up in.
+    pub rating_files: RatingFiles,
+    /// What those files hold, once they were read (`deckstore`).
+    pub rating: Arc<Rating>,
     /// Kinds in use, in the order sub-keys are derived; fields hold an index into it.
     pub kinds: Vec<&'static str>,
+    /// What is allowed but costs money: for `cdrveil check`.
+    pub warnings: Vec<Fault>,
 }
 
 /// Input format with its settings.
@@ -156,10 +171,43 @@ pub enum Derived {
     Country,
     /// Count of canonical digits.
     Length,
+    /// The longest key of the deck that enough numbers share.
+    Prefix,
+    /// The deck's zone.
+    Zone,
+    /// `<prefix>~<zone>`, and `~ONNET` where it is so: what a rating engine loads as a destination.
+    Destination,
+    /// 1 for one of the network's own numbers, else 0.
+    OnNet,
+    /// A token of the number, where its calls are paid by the called party.
+    Payer,
+    /// The network a ported number belongs to.
+    Network,
 }
 
 impl Derived {
-    const ALL: [Self; 3] = [Self::Class, Self::Country, Self::Length];
+    const ALL: [Self; 9] = [
+        Self::Class,
+        Self::Country,
+        Self::Length,
+        Self::Prefix,
+        Self::Zone,
+        Self::Destination,
+        Self::OnNet,
+        Self::Payer,
+        Self::Network,
+    ];
+
+    /// The file without which there is no such value.
+    const fn file(self) -> Option<ListName> {
+        match self {
+            Self::Class | Self::Country | Self::Length => None,
+            Self::Prefix | Self::Zone | Self::Destination => Some(ListName::Deck),
+            Self::OnNet => Some(ListName::Own),
+            Self::Payer => Some(ListName::Payers),
+            Self::Network => Some(ListName::Ports),
+        }
+    }
 
     /// The word in the policy and in the appended column's name.
     pub const fn as_str(self) -> &'static str {
@@ -167,6 +215,12 @@ impl Derived {
             Self::Class => "class",
             Self::Country => "country",
             Self::Length => "length",
+            Self::Prefix => "prefix",
+            Self::Zone => "zone",
+            Self::Destination => "destination",
+            Self::OnNet => "onnet",
+            Self::Payer => "payer",
+            Self::Network => "network",
         }
     }
 }

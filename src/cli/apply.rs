@@ -6,7 +6,6 @@
 
 mod inputs;
 mod outputs;
-mod progress;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,7 +22,7 @@ use crate::cdr::policy::{Format, Header, Policy};
 use crate::cdr::rows::{Cursor, Piece};
 use crate::cli::apply::inputs::{Input, inputs, plain_text};
 use crate::cli::apply::outputs::{Named, Shared, UNFINISHED, Writer, standing, told_apart};
-use crate::cli::apply::progress::Progress;
+use crate::cli::progress::Progress;
 use crate::cli::run::first;
 use crate::cli::{ConfigArg, Exit, complain, complain_of};
 use crate::config::{self, Config};
@@ -125,12 +124,13 @@ fn apply(args: &Args, config: &Config) -> Result<(), Failure> {
             input.name
         ));
     }
-    let mut progress = Progress::new(&inputs);
+    let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
+    let mut progress = Progress::new("", &paths);
     let done = inputs
         .iter()
         .try_for_each(|input| one_file(input, &config.policy, &mut engine, &mut writer, &mut progress))
         .and_then(|()| writer.finish());
-    progress.end();
+    progress.clear();
     if let Err(failure) = done {
         complain(&failure.message);
         writer.abandon();

@@ -3,11 +3,14 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::daemon::{self, guarantee_note};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::mac;
+use crate::settings::Fault;
 
 #[derive(clap::Args)]
 #[command(
@@ -68,6 +71,16 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         count(keyring.epochs().len(), "epoch"),
         keyring.fingerprint()
     )?;
+    let rating = &config.policy.rating;
+    let prints = rating.fingerprints(keyring, &config.domain);
+    for (content, print) in rating.contents.iter().zip(prints) {
+        writeln!(
+            out,
+            "{:10} ok  {}, fingerprint {print}",
+            content.list.as_str(),
+            count(content.rows, "row")
+        )?;
+    }
     writeln!(
         out,
         "recipients ok  {} for restricted and rejected records",
@@ -88,10 +101,41 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
             "warning: no key is active now: records of calls that begin now would be rejected (epoch-too-old)"
         )?;
     }
-    for warning in &config.keyring.warnings {
+    let boundaries = boundaries(config);
+    for warning in config
+        .policy
+        .warnings
+        .iter()
+        .chain(&boundaries)
+        .chain(&config.keyring.warnings)
+    {
         writeln!(out, "warning: {warning}")?;
     }
     Ok(())
+}
+
+/// Epochs that begin within a day of the calls' zone. The first one cuts nothing: there is no key before it.
+fn boundaries(config: &Config) -> Vec<Fault> {
+    let Some(zone) = &config.policy.zone else {
+        return Vec::new();
+    };
+    let epochs = config.keyring.keyring.epochs().iter();
+    let inside = epochs.zip(&config.keyring.starts).skip(1).filter_map(|(epoch, place)| {
+        let instant = Timestamp::from_millisecond(epoch.activate_at().as_millis()).ok()?;
+        let local = instant.to_zoned(zone.clone());
+        let midnight = local.start_of_day().ok()?;
+        let message = || {
+            format!(
+                "key \"{}\" begins at {} in {}, which is not midnight there: accounts get two tokens inside one day of the invoice (measured with months in UTC: 103 of 400 accounts in one month); midnight is {}",
+                epoch.id(),
+                local.strftime("%H:%M:%S"),
+                zone.iana_name().unwrap_or("the zone of [input] time"),
+                midnight.strftime("%Y-%m-%dT%H:%M:%S%:z"),
+            )
+        };
+        (local != midnight).then(|| place.saying(message()))
+    });
+    inside.collect()
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -99,6 +99,9 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     for (at, field) in policy.fields.iter().enumerate() {
         let sealed = if field.action.restricts() { "yes" } else { "no" };
         let mut notes = vec![public_part(&field.action)];
+        if policy.first_time_field == Some(at) {
+            notes.push("decides the epoch where it is not blank".to_owned());
+        }
         if at == policy.time_field {
             notes.push("start of the call: chooses the epoch".to_owned());
         }
@@ -177,6 +180,9 @@ fn why(reason: Reason) -> &'static str {
         Reason::EpochTooNew => "the call begins more than [input] max_future from now",
         Reason::Number => "no value of this field's kind, as [numbers] or the action has it",
         Reason::TooLarge => "larger than [input] max_record",
+        Reason::Leak => {
+            "its public value would show a number, IMSI, IMEI or account that the policy takes out"
+        }
         Reason::Poison => "it cannot be written",
     }
 }

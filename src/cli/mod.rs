@@ -8,7 +8,10 @@ mod demo;
 mod explain;
 mod keys;
 mod open;
+mod outputs;
+mod progress;
 mod run;
+mod tokens;
 
 use std::fmt::Display;
 use std::io;
@@ -75,6 +78,8 @@ enum Verb {
     Open(open::Args),
     /// Make, list and check epoch keys
     Keys(keys::KeysArgs),
+    /// Map customer master data to tokens, so that billing can find a token's account
+    Tokens(tokens::Args),
     /// Show the policy as a table, and what it does to records from a file or stdin
     Explain(explain::Args),
 }
@@ -102,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Apply(args) => apply::run(&args),
         Verb::Open(args) => open::run(&args),
         Verb::Keys(args) => keys::run(&args, Timestamp::now(), &mut io::stdout(), &mut io::stderr()),
+        Verb::Tokens(args) => tokens::run(&args),
         Verb::Explain(args) => explain::run(&args),
     };
     exit.into()

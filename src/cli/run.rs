@@ -13,7 +13,7 @@ use crate::telemetry::log::{self, LogLevel};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Signals: TERM and INT finish what is open and stop (again: at once); HUP re-reads the keyring.\n\
+    after_help = "Signals: TERM and INT finish what is open and stop (again: at once); HUP re-reads the keyring, rate deck and lists.\n\
     Any key of the file can come from the environment: CDRVEIL_KAFKA__GROUP=x sets [kafka] group."
 )]
 pub(super) struct Args {

@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 
 use crate::cdr::Reason;
 use crate::cdr::policy::Policy;
+use crate::cdr::rating::Rating;
 use crate::config::{Delivery, Guarantee, Topics};
 use crate::engine::{Destinations, Engine, Payload, Stop, write_record_id};
 use crate::kafka::{Batch, Kafka, KafkaError, Message, Rebalance, Sink, SinkMode, Source, TopicPartition};
@@ -65,6 +66,8 @@ pub struct LanePlan {
     pub public_partitions: i32,
     /// The keyring in force; swapped by a reload.
     pub keyring: Arc<ArcSwap<Keyring>>,
+    /// The rate deck and lists in force; swapped by a reload.
+    pub rating: Arc<ArcSwap<Rating>>,
     /// Set once, when the daemon stops.
     pub stop: Arc<AtomicBool>,
     /// Metrics and status.
@@ -290,6 +293,11 @@ impl Lane<'_> {
             Ok(event) => event,
             Err(error) => return self.consumer_error(error),
         };
+        // After the wait: what comes in once a reload was told is priced by it.
+        let rating = self.plan.rating.load();
+        if !Arc::ptr_eq(&rating, self.engine.rating()) {
+            self.engine.rerate(Arc::clone(&rating));
+        }
         let faults = self.batch.take_faults();
         let idle = self.batch.is_empty();
         let written = self.write_batch();

@@ -14,14 +14,17 @@ use crate::number::plan;
 use crate::number::separators;
 use crate::number::settings::{Bare, Disposal, Numbers};
 use crate::number::wrapping::{self, Unwrapped};
-use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Reading};
+use crate::number::{Class, E164, KeyedKind, KeyedValue, Label, Listed, Reading, ServiceCode};
 
 /// Reads one lane's numbers; owns the caches and the scratch space.
 pub struct Canonicaliser {
     numbers: Arc<Numbers>,
     library: Library,
+    listed: Arc<Listed>,
     /// What is keyed when the last reading was [`Reading::Keyed`].
     value: Vec<u8>,
+    /// What was dialled when the last reading was a service code.
+    code: Option<ServiceCode>,
 }
 
 /// What a value is; the bytes to key stand in the canonicaliser.
@@ -41,13 +44,21 @@ impl Canonicaliser {
     pub fn new(numbers: Arc<Numbers>) -> Self {
         Self {
             library: Library::new(numbers.library_region, numbers.home.code.code),
+            listed: Arc::clone(&numbers.listed),
             numbers,
             value: Vec::with_capacity(2 * wrapping::MAX_VALUE),
+            code: None,
         }
+    }
+
+    /// Takes another list of numbers that are labels, or with none the policy's own again.
+    pub fn relist(&mut self, listed: Option<&Arc<Listed>>) {
+        self.listed = Arc::clone(listed.unwrap_or(&self.numbers.listed));
     }
 
     /// What a field's bytes are. Any bytes will do; the outer quotes of CSV are gone already.
     pub fn read(&mut self, raw: &[u8]) -> Reading<'_> {
+        self.code = None;
         let mut dialled = Dialled::empty();
         let found = if dialled.scan_plain(raw) {
             self.dialled(&dialled)
@@ -64,6 +75,11 @@ impl Canonicaliser {
                 value: KeyedValue(&self.value),
             },
         }
+    }
+
+    /// The digits of the last value read, where it was a short code, an emergency number or the voicemail's.
+    pub fn service_code(&self) -> Option<ServiceCode> {
+        self.code
     }
 
     /// The country of a number, as ISO 3166 alpha-2, as precise as its plan
@@ -114,7 +130,10 @@ impl Canonicaliser {
     /// Step 3, and the parts of step 7 that go by their spelling.
     fn dialled(&mut self, dialled: &Dialled) -> Found {
         let whole = dialled.as_slice();
-        if let Some(label) = self.numbers.listed(whole) {
+        if let Some(label) = self.listed.label(whole) {
+            if label != Label::Withheld {
+                self.code = self.numbers.service_code(whole);
+            }
             return Found::Label(label);
         }
         let rest = ended(self.numbers.stripped(whole).unwrap_or(whole));
@@ -186,6 +205,7 @@ impl Canonicaliser {
                 None => {}
             }
         }
+        self.code = self.numbers.service_code(digits);
         self.keep(digits, KeyedKind::Short)
     }
 
@@ -263,6 +283,7 @@ impl Canonicaliser {
 impl Drop for Canonicaliser {
     fn drop(&mut self) {
         self.value.zeroize();
+        self.code = None;
     }
 }
 

@@ -5,8 +5,16 @@ use std::sync::Arc;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::Value;
+use toml::Spanned;
 
-use crate::number::{Bare, Canonicaliser, NUMBER_TABLE, NumberSettings, Numbers, Reading};
+use crate::number::{
+    Bare, Canonicaliser, Dialling, NUMBER_TABLE, NumberSettings, Numbers, Reading, ServiceCode,
+};
+
+/// A list in the policy itself.
+fn here(list: Vec<String>) -> Spanned<Dialling> {
+    Spanned::new(0..0, Dialling::Here(list))
+}
 
 fn canonicaliser(settings: &NumberSettings) -> Canonicaliser {
     Canonicaliser::new(Arc::new(Numbers::new(settings).unwrap()))
@@ -40,8 +48,8 @@ fn known_answers_of_four_countries() {
             country: Some(source["country"].as_str().unwrap().to_owned()),
             bare: serde_json::from_value(source["bare"].clone()).unwrap(),
             strip: list("strip"),
-            emergency: Some(list("emergency")),
-            voicemail: list("voicemail"),
+            emergency: Some(here(list("emergency"))),
+            voicemail: Some(here(list("voicemail"))),
             ..NumberSettings::default()
         });
         for case in source["cases"].as_array().unwrap() {
@@ -140,7 +148,7 @@ fn every_spelling_of_every_countrys_examples_is_one_number() {
             canonicaliser(&NumberSettings {
                 country: Some(name.to_owned()),
                 bare: Bare::National,
-                emergency: Some(Vec::new()),
+                emergency: Some(here(Vec::new())),
                 ..NumberSettings::default()
             })
         });
@@ -445,8 +453,10 @@ fn class_and_country_come_from_the_plan() {
         ("+14155550123", "US", "fixed-or-mobile"),
         ("+16045550123", "CA", "fixed-or-mobile"),
         ("+18005550123", "US", "freephone"),
-        ("+80012345678", "001", "freephone"),
+        ("+80012345678", "001", "uifn"),
+        ("+979123456789", "001", "iprn"),
         ("+870776123456", "001", "satellite"),
+        ("+8821612345678", "001", "satellite"),
         // A drama number is possible, not valid.
         ("+447700900123", "GB", "unknown"),
     ] {
@@ -460,6 +470,28 @@ fn class_and_country_come_from_the_plan() {
             );
             assert_eq!(found, (country, class), "{spelling}");
         }
+    }
+}
+
+#[test]
+fn a_service_code_is_known_as_dialled_and_forgotten_with_the_next_value() {
+    let mut canonicaliser = canonicaliser(&settings("country = 'GB'\nvoicemail = ['1571', '*100']"));
+    for (spelling, digits) in [
+        ("999", Some("999")),
+        ("112", Some("112")),
+        ("118 118", Some("118118")),
+        ("<sip:116123@example.net>", Some("116123")),
+        ("1571", Some("1571")),
+        ("*100", None),
+        ("07700900123", None),
+        ("anonymous", None),
+        ("+266696687", None),
+        ("", None),
+    ] {
+        canonicaliser.read(spelling.as_bytes());
+        let code = canonicaliser.service_code();
+        let found = code.as_ref().map(ServiceCode::digits);
+        assert_eq!(found, digits.map(str::as_bytes), "{spelling}");
     }
 }
 

@@ -198,7 +198,11 @@ fn e164(number: &PhoneNumber) -> Option<E164> {
 pub(crate) fn facts(digits: &[u8], code_width: usize) -> Facts {
     match from_e164(digits, code_width) {
         Some(number) => Facts {
-            class: class(&number),
+            class: if is_satellite_network(digits) {
+                Class::Satellite
+            } else {
+                class(&number)
+            },
             country: country(&number),
         },
         None => Facts::NONE,
@@ -236,10 +240,20 @@ fn country(number: &PhoneNumber) -> &'static str {
         .map_or(WORLD, |region| region.name)
 }
 
+/// ITU-T E.164, identification codes for networks: +882 13 EMSAT, +882 16 Thuraya.
+fn is_satellite_network(digits: &[u8]) -> bool {
+    digits.starts_with(b"88213") || digits.starts_with(b"88216")
+}
+
 fn class(number: &PhoneNumber) -> Class {
-    // ITU-T: +870 Inmarsat SNAC, +881 Global Mobile Satellite System.
-    if matches!(number.country_code, 870 | 881) {
-        return Class::Satellite;
+    // ITU-T E.164 Annex: codes that are a service of their own.
+    match number.country_code {
+        // E.169.1 and E.169.2
+        800 => return Class::Uifn,
+        979 => return Class::Iprn,
+        // Inmarsat SNAC, Global Mobile Satellite System
+        870 | 881 => return Class::Satellite,
+        _ => {}
     }
     match PHONE_NUMBER_UTIL.get_number_type(number) {
         PhoneNumberType::Mobile => Class::Mobile,

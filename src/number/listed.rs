@@ -1,11 +1,18 @@
 //! Numbers that mean something else than a subscriber, by their whole spelling:
 //! emergency, voicemail, and what stands for a withheld number.
 
+use std::fmt;
+
+use toml::Spanned;
+
 use crate::number::Label;
+use crate::number::canonical::Dialled;
+use crate::number::plan::Region;
+use crate::number::settings::{Dialling, NumberSettings, NumberSettingsError, dialled_list};
 
 /// A short list, looked at for every number: almost none is compared.
 #[derive(Default)]
-pub(crate) struct Listed {
+pub struct Listed {
     labels: Vec<(Box<[u8]>, Label)>,
     /// The marks of all entries.
     marks: u128,
@@ -36,6 +43,75 @@ fn mark(dialled: &[u8]) -> u128 {
         _ => 0,
     };
     1 << ((dialled.len() * 41 + tail) % 128)
+}
+
+/// What is listed may be somebody's number.
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listed({} numbers)", self.labels.len())
+    }
+}
+
+/// What Twilio writes for a withheld number, spelt on a keypad: anonymous,
+/// restricted, blocked, unknown, unavailable.
+const KEYPAD_WORDS: [&str; 5] = [
+    "+266696687",
+    "+7378742833",
+    "+2562533",
+    "+8656696",
+    "+86282452253",
+];
+
+/// What [`Listed`] is made of.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub(super) emergency: Vec<Box<[u8]>>,
+    pub(super) voicemail: Vec<Box<[u8]>>,
+    withheld: Vec<Box<[u8]>>,
+}
+
+impl Sources {
+    /// A file's numbers come later; until then the country's own emergency numbers are known.
+    pub(super) fn new(settings: &NumberSettings, region: &Region) -> Result<Self, NumberSettingsError> {
+        let here = |setting: &Option<Spanned<Dialling>>| match setting.as_ref().map(Spanned::get_ref) {
+            Some(Dialling::Here(list)) => Some(list.clone()),
+            Some(Dialling::File(_)) | None => None,
+        };
+        let own = || region.emergency.iter().chain(&["112"]).map(|&own| own.to_owned());
+        let emergency = here(&settings.emergency).unwrap_or_else(|| own().collect());
+        let words = KEYPAD_WORDS
+            .into_iter()
+            .chain(settings.withheld.iter().map(String::as_str));
+        Ok(Self {
+            emergency: dialled_bytes("emergency", &emergency)?,
+            voicemail: dialled_bytes("voicemail", &here(&settings.voicemail).unwrap_or_default())?,
+            withheld: words
+                .filter_map(|word| Some(Dialled::anything(word.as_bytes())?.as_slice().into()))
+                .collect(),
+        })
+    }
+
+    pub(super) fn listed(&self) -> Listed {
+        let mut listed = Listed::default();
+        for (numbers, label) in [
+            (&self.emergency, Label::Emergency),
+            (&self.voicemail, Label::Voicemail),
+            (&self.withheld, Label::Withheld),
+        ] {
+            for number in numbers {
+                listed.add(number, label);
+            }
+        }
+        listed
+    }
+}
+
+pub(super) fn dialled_bytes(
+    key: &'static str,
+    list: &[String],
+) -> Result<Vec<Box<[u8]>>, NumberSettingsError> {
+    let dialled = dialled_list(key, list)?;
+    Ok(dialled.iter().map(|number| number.as_slice().into()).collect())
 }
 
 #[cfg(test)]

@@ -12,10 +12,13 @@ mod cache;
 mod canonical;
 mod classify;
 mod country_table;
+pub mod deck;
 mod library;
 mod listed;
 mod plan;
+pub mod ported;
 mod separators;
+mod service;
 mod settings;
 mod wrapping;
 
@@ -25,7 +28,11 @@ use std::num::NonZeroU8;
 use zeroize::Zeroize;
 
 pub use canonical::Canonicaliser;
-pub use settings::{Bare, Disposal, ExtensionSettings, NumberSettings, NumberSettingsError, Numbers};
+pub use listed::Listed;
+pub use service::ServiceCode;
+pub use settings::{
+    Bare, Dialling, Disposal, ExtensionSettings, NumberSettings, NumberSettingsError, Numbers,
+};
 
 /// What the canonical form of a number depends on: library, its metadata
 /// release, and this room's own rules. A change that moves canonical forms
@@ -102,11 +109,23 @@ impl E164 {
         &self.digits[..self.len()]
     }
 
+    /// The digits behind the country code.
+    pub fn national(&self) -> &[u8] {
+        plan::calling_code(self.digits()).map_or(self.digits(), |(_, width)| &self.digits()[width..])
+    }
+
     /// How many digits there are, 3 to 15.
     #[allow(clippy::len_without_is_empty)] // a number is never empty
     pub fn len(&self) -> usize {
         usize::from(self.len.get())
     }
+}
+
+/// What stands behind the country code, where ASCII digits are one with a possible length behind it.
+pub fn national(digits: &[u8]) -> Option<&[u8]> {
+    let (code, width) = plan::calling_code(digits)?;
+    let national = &digits[width..];
+    code.allows(national.len()).then_some(national)
 }
 
 /// Up to 15 bytes as one number, the first lowest. Two loads that may overlap
@@ -232,11 +251,48 @@ pub enum Class {
     Voicemail,
     /// A satellite network's own code (+870 Inmarsat, +881 GMSS).
     Satellite,
+    /// Universal international freephone (+800).
+    Uifn,
+    /// International premium rate (+979).
+    Iprn,
+    /// An emergency number.
+    Emergency,
+    /// Somebody to turn to in distress (116xxx and a country's own).
+    Helpline,
+    /// A short code or service number.
+    Short,
     /// Possible, but in no range the plan names.
     Unknown,
 }
 
 impl Class {
+    /// All classes.
+    pub const ALL: [Self; 18] = [
+        Self::Mobile,
+        Self::Fixed,
+        Self::FixedOrMobile,
+        Self::Freephone,
+        Self::Premium,
+        Self::SharedCost,
+        Self::Voip,
+        Self::Personal,
+        Self::Pager,
+        Self::Uan,
+        Self::Voicemail,
+        Self::Satellite,
+        Self::Uifn,
+        Self::Iprn,
+        Self::Emergency,
+        Self::Helpline,
+        Self::Short,
+        Self::Unknown,
+    ];
+
+    /// The class of that word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
     /// The word of the derived `class` field, a closed list.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -252,6 +308,11 @@ impl Class {
             Self::Uan => "uan",
             Self::Voicemail => "voicemail",
             Self::Satellite => "satellite",
+            Self::Uifn => "uifn",
+            Self::Iprn => "iprn",
+            Self::Emergency => "emergency",
+            Self::Helpline => "helpline",
+            Self::Short => "short",
             Self::Unknown => "unknown",
         }
     }

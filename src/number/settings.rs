@@ -3,14 +3,17 @@
 //! Faults name the key and the place in a list, never the number that stands there.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rlibphonenumber::Region as LibraryRegion;
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::number::canonical::Dialled;
-use crate::number::listed::Listed;
+use crate::number::listed::{Listed, Sources, dialled_bytes};
 use crate::number::plan::{self, Home, Region};
-use crate::number::{KeyedKind, Label};
+use crate::number::{KeyedKind, Label, ServiceCode};
 
 /// The `[numbers]` table of the policy, as typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,9 +26,9 @@ pub struct NumberSettings {
     /// Dialling prefixes in front of a number, one of which is taken off: `141`, `9,`, `*31#`.
     pub strip: Vec<String>,
     /// Emergency numbers; left out, the country's own and 112.
-    pub emergency: Option<Vec<String>>,
+    pub emergency: Option<Spanned<Dialling>>,
     /// Numbers of the voicemail service.
-    pub voicemail: Vec<String>,
+    pub voicemail: Option<Spanned<Dialling>>,
     /// Words or numbers that stand for a withheld number, beside the built-in ones.
     pub withheld: Vec<String>,
     /// International dialling prefixes beside the country's own.
@@ -42,6 +45,16 @@ pub struct NumberSettings {
     pub other: Disposal,
     /// Bare digits that are extensions of a switch.
     pub extensions: Option<ExtensionSettings>,
+    /// The rate deck's file.
+    pub deck: Option<Spanned<PathBuf>>,
+    /// The file of the network's own numbers.
+    pub own: Option<Spanned<PathBuf>>,
+    /// The file of numbers whose calls the called party pays.
+    pub payers: Option<Spanned<PathBuf>>,
+    /// The file of ported numbers with their networks.
+    pub ports: Option<Spanned<PathBuf>>,
+    /// How many numbers must share a prefix for it to be told; 1,000 when absent.
+    pub min_block: Option<Spanned<u64>>,
 }
 
 impl Default for NumberSettings {
@@ -51,7 +64,7 @@ impl Default for NumberSettings {
             bare: Bare::Reject,
             strip: Vec::new(),
             emergency: None,
-            voicemail: Vec::new(),
+            voicemail: None,
             withheld: Vec::new(),
             idd: Vec::new(),
             short: Disposal::Label,
@@ -60,8 +73,26 @@ impl Default for NumberSettings {
             feature: Disposal::Label,
             other: Disposal::Reject,
             extensions: None,
+            deck: None,
+            own: None,
+            payers: None,
+            ports: None,
+            min_block: None,
         }
     }
+}
+
+/// Numbers as they are dialled.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a list of what is dialled, such as [\"999\", \"112\"], or the name of a file with one a line"
+)]
+pub enum Dialling {
+    /// In the policy itself.
+    Here(Vec<String>),
+    /// In a file, one a line.
+    File(PathBuf),
 }
 
 /// What bare digits are: no `+`, no international prefix, no leading 0.
@@ -142,7 +173,8 @@ pub struct Numbers {
     pub(crate) library_region: LibraryRegion,
     pub(crate) bare: Bare,
     pub(crate) extensions: Option<Extensions>,
-    listed: Listed,
+    pub(crate) listed: Arc<Listed>,
+    sources: Sources,
     words: Vec<Box<[u8]>>,
     /// Longest first.
     strips: Vec<Strip>,
@@ -191,12 +223,14 @@ impl Numbers {
         let unknown = || NumberSettingsError::UnknownCountry(name.to_owned());
         let region = Region::named(name).ok_or_else(unknown)?;
         let strips = strips(&settings.strip)?;
+        let sources = Sources::new(settings, region)?;
         Ok(Self {
             home: Home::new(region).ok_or_else(unknown)?,
             library_region: LibraryRegion::from_code(name).map_err(|_| unknown())?,
             bare: settings.bare,
             extensions: settings.extensions.as_ref().map(extensions).transpose()?,
-            listed: listed(settings, region)?,
+            listed: Arc::new(sources.listed()),
+            sources,
             words: words(&settings.withheld)?,
             strip_starts: strips
                 .iter()
@@ -218,9 +252,30 @@ impl Numbers {
         self.home.region.name
     }
 
-    /// The label of a number that is listed as emergency, voicemail or withheld.
-    pub(crate) fn listed(&self, dialled: &[u8]) -> Option<Label> {
-        self.listed.label(dialled)
+    /// What is listed when files say which numbers are emergency numbers and the voicemail's; what is in the
+    /// policy holds for those that are absent.
+    ///
+    /// # Errors
+    ///
+    /// An entry that is not dialled digits.
+    pub fn relisted(
+        &self,
+        emergency: Option<&[String]>,
+        voicemail: Option<&[String]>,
+    ) -> Result<Arc<Listed>, NumberSettingsError> {
+        let mut sources = self.sources.clone();
+        if let Some(list) = emergency {
+            sources.emergency = dialled_bytes("emergency", list)?;
+        }
+        if let Some(list) = voicemail {
+            sources.voicemail = dialled_bytes("voicemail", list)?;
+        }
+        Ok(Arc::new(sources.listed()))
+    }
+
+    /// A code as it is dialled in the home country.
+    pub(crate) fn service_code(&self, dialled: &[u8]) -> Option<ServiceCode> {
+        ServiceCode::new(dialled, self.home.region.name)
     }
 
     /// Whether the source's own words for a withheld number hold this one.
@@ -276,45 +331,7 @@ impl fmt::Debug for Numbers {
     }
 }
 
-/// What Twilio writes for a withheld number, spelt on a keypad: anonymous,
-/// restricted, blocked, unknown, unavailable.
-const KEYPAD_WORDS: [&str; 5] = [
-    "+266696687",
-    "+7378742833",
-    "+2562533",
-    "+8656696",
-    "+86282452253",
-];
-
-fn listed(settings: &NumberSettings, region: &Region) -> Result<Listed, NumberSettingsError> {
-    let mut listed = Listed::default();
-    match &settings.emergency {
-        Some(own) => {
-            for number in dialled_list("emergency", own)? {
-                listed.add(number.as_slice(), Label::Emergency);
-            }
-        }
-        None => {
-            for number in region.emergency.iter().chain(&["112"]) {
-                listed.add(number.as_bytes(), Label::Emergency);
-            }
-        }
-    }
-    for number in dialled_list("voicemail", &settings.voicemail)? {
-        listed.add(number.as_slice(), Label::Voicemail);
-    }
-    for word in KEYPAD_WORDS
-        .into_iter()
-        .chain(settings.withheld.iter().map(String::as_str))
-    {
-        if let Some(number) = Dialled::anything(word.as_bytes()) {
-            listed.add(number.as_slice(), Label::Withheld);
-        }
-    }
-    Ok(listed)
-}
-
-fn dialled_list(key: &'static str, list: &[String]) -> Result<Vec<Dialled>, NumberSettingsError> {
+pub(super) fn dialled_list(key: &'static str, list: &[String]) -> Result<Vec<Dialled>, NumberSettingsError> {
     let hint = "write what is dialled: digits, with + * # or , if they are part of it";
     let read = |(at, entry): (usize, &String)| {
         Dialled::anything(entry.as_bytes()).ok_or(NumberSettingsError::Entry {
@@ -483,7 +500,7 @@ mod tests {
             };
             let numbers = Numbers::new(&settings).unwrap();
             assert_eq!(numbers.country(), region.name);
-            assert_eq!(numbers.listed(b"112"), Some(Label::Emergency));
+            assert_eq!(numbers.listed.label(b"112"), Some(Label::Emergency));
         }
     }
 }

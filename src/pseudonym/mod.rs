@@ -3,5 +3,6 @@
 pub mod edit;
 pub mod epoch;
 pub mod keyring;
+pub mod list;
 pub mod mac;
 pub mod token;

@@ -25,8 +25,8 @@ use self::series::Scrape;
 pub use self::board::Position;
 pub use self::counts::{LaneCounts, Output};
 pub use self::status::{
-    EpochFacts, EpochStatus, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState, LaneStatus, Now,
-    PartitionStatus, Place, Rate, ReadyCheck, RejectedStatus, SkippedStatus, Status, Totals,
+    DeckFacts, DeckStatus, EpochFacts, EpochStatus, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState,
+    LaneStatus, Now, PartitionStatus, Place, Rate, ReadyCheck, RejectedStatus, SkippedStatus, Status, Totals,
     TransactionStatus, UnixMillis,
 };
 
@@ -154,6 +154,21 @@ impl Telemetry {
     /// A reload was refused and the former keyring kept; `error` is shown in the status.
     pub fn keyring_refused(&self, error: impl Into<String>) {
         self.board().keyring_refused(error.into());
+    }
+
+    /// Deck and lists are in use: at the start (not counted as a reload) or after a reload.
+    pub fn deck_loaded(&self, facts: Vec<DeckFacts>, now: Now) {
+        self.board().decks.loaded(facts, now);
+    }
+
+    /// What is shown of the deck and lists in use is this now; nothing was loaded.
+    pub fn deck_facts(&self, facts: Vec<DeckFacts>) {
+        self.board().decks.show(facts);
+    }
+
+    /// A reload was refused and the former deck and lists kept; `error` is shown in the status.
+    pub fn deck_refused(&self, error: impl Into<String>) {
+        self.board().decks.refused(error.into());
     }
 
     /// The daemon drains: not ready from now on.

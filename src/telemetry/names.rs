@@ -190,6 +190,36 @@ pub static KEYRING_RELOADS: Metric = counter(
     &["outcome"],
     "Keyring reloads by outcome (applied, refused); the load at the start is not one.",
 );
+/// Which deck and lists are in use.
+pub static DECK_INFO: Metric = gauge(
+    "cdrveil_deck_info",
+    &["list", "fingerprint"],
+    "Always 1; the fingerprint of the rate deck or list (own, payers, ports) in use, equal on all instances that agree.",
+);
+/// How much there is in them.
+pub static DECK_ROWS: Metric = gauge(
+    "cdrveil_deck_rows",
+    &["list"],
+    "Rows of the rate deck, numbers of the list in use.",
+);
+/// Whether the last load of deck and lists worked.
+pub static DECK_RELOAD_OK: Metric = gauge(
+    "cdrveil_deck_last_reload_successful",
+    &[],
+    "1 if the last load of the rate deck and lists succeeded, 0 if it was refused and the former ones are kept.",
+);
+/// When deck and lists were loaded.
+pub static DECK_RELOAD_TIME: Metric = gauge(
+    "cdrveil_deck_last_reload_success_timestamp_seconds",
+    &[],
+    "Unix time at which the rate deck and lists in use were loaded.",
+);
+/// Loads of deck and lists by outcome.
+pub static DECK_RELOADS: Metric = counter(
+    "cdrveil_deck_reloads_total",
+    &["outcome"],
+    "Reloads of the rate deck and lists by outcome (applied, refused); the load at the start is not one.",
+);
 /// Whether every ready check holds.
 pub static READY: Metric = gauge("cdrveil_ready", &[], "1 if every check of /readyz holds, else 0.");
 /// Version.
@@ -261,6 +291,11 @@ pub static ALL: &[&Metric] = &[
     &KEYRING_RELOAD_OK,
     &KEYRING_RELOAD_TIME,
     &KEYRING_RELOADS,
+    &DECK_INFO,
+    &DECK_ROWS,
+    &DECK_RELOAD_OK,
+    &DECK_RELOAD_TIME,
+    &DECK_RELOADS,
     &PROCESS_CPU,
     &PROCESS_OPEN_FDS,
     &PROCESS_MAX_FDS,

@@ -266,6 +266,8 @@ pub struct Status {
     pub transactions: TransactionStatus,
     /// Keys in use.
     pub keyring: KeyringStatus,
+    /// The rate deck and lists in use.
+    pub deck: DeckStatus,
 }
 
 /// One lane.
@@ -366,6 +368,30 @@ pub struct KeyringStatus {
     pub last_reload_error: Option<String>,
     /// Its epochs, oldest first.
     pub epochs: Vec<EpochStatusLine>,
+}
+
+/// The rate deck and lists in use.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeckStatus {
+    /// When they were loaded.
+    pub loaded: UnixMillis,
+    /// Whether the last load worked.
+    pub last_reload_ok: bool,
+    /// Why the last load was refused.
+    pub last_reload_error: Option<String>,
+    /// One entry per file that the policy names.
+    pub lists: Vec<DeckFacts>,
+}
+
+/// What may be shown of the deck or a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeckFacts {
+    /// deck, own, payers, ports.
+    pub list: &'static str,
+    /// Equal on all instances that agree.
+    pub fingerprint: String,
+    /// Rows of the deck, numbers of a list.
+    pub rows: usize,
 }
 
 /// One epoch of the keyring in use.

@@ -468,6 +468,14 @@ fn counts_cleared_after_an_abort_leave_nothing_behind() {
 fn full_page() -> String {
     let now = midnight();
     let telemetry = telemetry(now);
+    telemetry.deck_loaded(
+        vec![DeckFacts {
+            list: "deck",
+            fingerprint: "aa".to_owned(),
+            rows: 3,
+        }],
+        now,
+    );
     telemetry.keyring_loaded(keyring("aa"), now);
     telemetry.assigned(0, &[(0, 0), (1, 3)]);
     telemetry.committed(0, &counts(), SECOND, now);

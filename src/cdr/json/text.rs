@@ -65,6 +65,12 @@ pub fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// What a value token of a scanned record reads as, whatever it is, with every escape in it resolved; for
+/// searching it. `scratch` is used only where there are escapes.
+pub fn unescaped<'a>(token: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    unescape(token, scratch)
+}
+
 /// The content of a checked string, from between its quotes.
 pub(super) fn unescape<'a>(body: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(mut at) = memchr(b'\\', body) else {

@@ -229,13 +229,14 @@ impl Checker<'_> {
                     format!("fields.{name}: derive names \"{}\" twice", word.get_ref()),
                 ),
                 Some(found) => derived.push(found),
-                None => self.fault(
-                    word.span(),
-                    format!(
-                        "fields.{name}: derive \"{}\" is unknown (class, country, length)",
+                None => {
+                    let known = Derived::ALL.map(Derived::as_str).join(", ");
+                    let message = format!(
+                        "fields.{name}: derive \"{}\" is unknown ({known})",
                         word.get_ref()
-                    ),
-                ),
+                    );
+                    self.fault(word.span(), message);
+                }
             }
         }
         if let Some(first) = table.derive.first() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use crate::cdr::identifier::Kind;
@@ -14,7 +15,7 @@ use crate::cdr::json::Paths;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
-use crate::cdr::policy::{Action, Field, Policy};
+use crate::cdr::policy::{Action, Field, Policy, advice};
 use crate::number::{NumberSettings, Numbers};
 use crate::settings::{Fault, Source};
 
@@ -44,6 +45,7 @@ impl Checker<'_> {
         let order = self.field_order(&input, &typed);
         let names: Vec<&str> = order.iter().map(|&at| typed[at].0.get_ref().as_str()).collect();
 
+        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), &input);
         let numbers = self.numbers(numbers);
         let mut kinds = Vec::new();
         let mut checked = Vec::new();
@@ -61,6 +63,7 @@ impl Checker<'_> {
             }
         }
         self.served_parties(&typed, &order, &checked);
+        self.missing_files(&typed, &rating_files);
         let phones = checked
             .iter()
             .any(|field| matches!(&field.action, Action::Pseudonymise(how) if how.kind == Kind::Phone));
@@ -69,6 +72,14 @@ impl Checker<'_> {
         }
         let format = self.format(&input, &names, &typed, &order);
         let time_field = self.named(&input.time.get_ref().field, &names, "[input] time");
+        let places: Vec<Range<usize>> = order.iter().map(|&at| typed[at].0.span()).collect();
+        let whole = input.columns.as_ref().map(Spanned::span);
+        let whole = whole.or_else(|| places.first().cloned()).unwrap_or_default();
+        let warnings = advice::advice(self.source, &checked, &places, whole);
+        let zone = input.time.get_ref().zone.as_ref();
+        let zone = zone.and_then(|zone| TimeZone::get(zone.get_ref()).ok());
+        let first = input.time.get_ref().first.as_ref();
+        let first_time_field = first.and_then(|first| self.named(first, &names, "[input] time first"));
         let clock = self.clock(&input.time);
         let key = self.key(&output, &names, &checked);
         let record_id = self.record_id(&output);
@@ -78,7 +89,9 @@ impl Checker<'_> {
             format: format?,
             fields: checked,
             time_field: time_field?,
+            first_time_field,
             clock: clock?,
+            zone,
             max_future: input
                 .max_future
                 .map_or(Duration::from_secs(86_400), |span| span.0),
@@ -87,7 +100,10 @@ impl Checker<'_> {
             key,
             record_id,
             headers,
+            rating_files,
+            rating: Arc::default(),
             kinds,
+            warnings,
         };
         self.appended_names(&policy, &output);
         Some(policy)

@@ -49,6 +49,7 @@ pub(super) struct TimeSettings {
     pub(super) field: Spanned<String>,
     pub(super) format: Spanned<Formats>,
     pub(super) zone: Option<Spanned<String>>,
+    pub(super) first: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -171,9 +171,27 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
             ),
             (
                 "[\"class\"]",
-                "[\"zone\"]",
+                "[\"region\"]",
+                "\"region\"]",
+                "derive \"region\" is unknown (class, country, length, prefix, zone, destination, onnet, payer, network)",
+            ),
+            (
+                "[\"class\"]",
+                "[\"class\", \"zone\"]",
                 "\"zone\"]",
-                "derive \"zone\" is unknown (class, country, length)",
+                "derive \"zone\" is looked up in a file: name it, as [numbers] deck = \"deck.csv\"",
+            ),
+            (
+                "[\"class\"]",
+                "[\"onnet\"]",
+                "\"onnet\"]",
+                "[numbers] own = \"own.csv\"",
+            ),
+            (
+                "country = \"GB\"",
+                "country = \"GB\"\nmin_block = 0",
+                "0\n[output]",
+                "[numbers] min_block: write how many numbers must share a prefix",
             ),
             (
                 "[\"class\"]",
@@ -264,6 +282,12 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "field = \"begin\"",
                 "\"begin\"",
                 "[input] time: \"begin\" is not a field",
+            ),
+            (
+                "field = \"start\"",
+                "first = \"begin\", field = \"start\"",
+                "\"begin\"",
+                "[input] time first: \"begin\" is not a field",
             ),
             (", zone = \"UTC\"", "", "{ field = \"start\"", "[input] time"),
             (

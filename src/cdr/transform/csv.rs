@@ -14,6 +14,9 @@ pub(super) struct CsvScratch {
     parts: Vec<Part>,
     /// Fields with an identity, in the policy's order.
     identified: Vec<usize>,
+    /// Fields whose bytes are kept, and fields whose value is taken out: for the guard.
+    kept: Vec<usize>,
+    taken_out: Vec<usize>,
     /// Whether a token or a label can stand in a row without quotes.
     bare_tokens: bool,
     cells: Vec<Field>,
@@ -44,7 +47,15 @@ impl CsvScratch {
         let identified = |(at, field): (usize, &policy::Field)| {
             matches!(field.action, Action::Pseudonymise(_)).then_some(at)
         };
+        let those = |wanted: fn(&Action) -> bool| {
+            let fields = policy.fields.iter().enumerate();
+            fields
+                .filter_map(|(at, field)| wanted(&field.action).then_some(at))
+                .collect()
+        };
         Self {
+            kept: those(|action| matches!(action, Action::Keep)),
+            taken_out: those(|action| !matches!(action, Action::Keep | Action::Coarsen { .. })),
             parts: parts(&policy.fields),
             identified: policy.fields.iter().enumerate().filter_map(identified).collect(),
             bare_tokens: match &policy.format {
@@ -63,17 +74,25 @@ impl CsvScratch {
         if self.cells.len() != step.policy.fields.len() {
             return Err(Reason::Columns.into());
         }
-        let start = csv::value(
-            dialect,
-            step.record,
-            self.cells[step.policy.time_field],
-            &mut self.unquoted,
-        );
-        step.begin(start)?;
+        self.begin(&mut step, dialect)?;
         self.identify(&mut step, dialect)?;
         self.fields(&mut step, dialect)?;
         self.appended(&mut step, dialect)?;
+        self.guard(&mut step, dialect)?;
         Ok(step.pseudonyms.epoch())
+    }
+
+    /// By the first segment's start where the record has one, else by its own.
+    fn begin(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+        if let Some(first) = step.policy.first_time_field {
+            let start = csv::value(dialect, step.record, self.cells[first], &mut self.unquoted);
+            if !start.trim_ascii().is_empty() {
+                return step.begin(first, start);
+            }
+        }
+        let own = step.policy.time_field;
+        let start = csv::value(dialect, step.record, self.cells[own], &mut self.unquoted);
+        step.begin(own, start)
     }
 
     fn identify(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
@@ -118,6 +137,7 @@ impl CsvScratch {
                 if !value.trim_ascii().is_empty() && !how.apply(value, &mut self.written) {
                     return Err(Refusal::at(Reason::Number, at));
                 }
+                step.guard.look(at, &self.written);
                 self.place(step, dialect, at)
             }
             Action::Pseudonymise(how) => self.pseudonym(step, dialect, how, at),
@@ -189,6 +209,7 @@ impl CsvScratch {
                 self.written.clear();
                 step.pseudonyms
                     .derive(self.identities[at], derived, &mut self.written);
+                step.guard.look(at, &self.written);
                 self.place(step, dialect, at)?;
             }
         }
@@ -198,6 +219,21 @@ impl CsvScratch {
                 .map_err(|_| Reason::Format)?;
         }
         Ok(())
+    }
+
+    fn guard(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+        for &at in &self.kept {
+            step.guard.look(at, &step.record[self.cells[at].range()]);
+        }
+        if !step.guard.is_suspicious() {
+            return Ok(());
+        }
+        let policy = step.policy;
+        for &at in &self.taken_out {
+            let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
+            step.taken_out(&policy.fields[at].action, self.identities[at], value);
+        }
+        step.release()
     }
 }
 

@@ -46,19 +46,31 @@ impl JsonScratch {
             self.member(&mut step, unlisted, at)?;
         }
         self.appended(&mut step);
+        self.guard(&mut step)?;
         self.splicer
             .splice(step.record, &self.edits, &self.arena, &mut step.out.public);
         Ok(step.pseudonyms.epoch())
     }
 
+    /// By the first segment's start where the record has one, else by its own.
     fn begin(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
-        let field = step.policy.time_field;
-        let found = self.members.iter().find(|member| index(member) == Some(field));
-        let member = found.ok_or(Refusal::at(Reason::Time, field))?;
-        match json::scalar(&step.record[member.value()], &mut self.text) {
-            Scalar::Text(start) | Scalar::Number(start) => step.begin(start),
-            Scalar::Bool | Scalar::Null | Scalar::Container => Err(Refusal::at(Reason::Time, field)),
+        let policy = step.policy;
+        let own = policy.time_field;
+        for field in policy.first_time_field.into_iter().chain([own]) {
+            let member = self.members.iter().find(|member| index(member) == Some(field));
+            let value = member.map_or(Scalar::Null, |member| {
+                json::scalar(&step.record[member.value()], &mut self.text)
+            });
+            match value {
+                Scalar::Null if field != own => {}
+                Scalar::Text(start) if field != own && start.trim_ascii().is_empty() => {}
+                Scalar::Text(start) | Scalar::Number(start) => return step.begin(field, start),
+                Scalar::Bool | Scalar::Null | Scalar::Container => {
+                    return Err(Refusal::at(Reason::Time, field));
+                }
+            }
         }
+        Err(Refusal::at(Reason::Time, own))
     }
 
     /// Reads every identifier first: a pair's token needs its served party, wherever that stands.
@@ -96,7 +108,10 @@ impl JsonScratch {
             Action::Keep if holds_members(&step.record[member.value()]) => {
                 return self.unlisted(step, unlisted, &member, Some(field));
             }
-            Action::Keep => {}
+            Action::Keep => {
+                let token = &step.record[member.value()];
+                step.guard.look(field, json::unescaped(token, &mut self.text));
+            }
             Action::Restrict | Action::Drop => self.edits.push(Edit::Remove(member)),
             Action::Coarsen { how, .. } => {
                 self.written.clear();
@@ -109,7 +124,9 @@ impl JsonScratch {
                     Scalar::Number(value) => how.apply(value, &mut self.written).then_some(Quotes::No),
                     Scalar::Bool | Scalar::Container => None,
                 };
-                let text = self.keep_written(quoted.ok_or(refused(Reason::Number))?);
+                let quoted = quoted.ok_or(refused(Reason::Number))?;
+                step.guard.look(field, &self.written);
+                let text = self.keep_written(quoted);
                 self.edits.push(Edit::Replace(member, text));
             }
             Action::Pseudonymise(how) => self.pseudonym(step, how, field, at).map_err(refused)?,
@@ -163,7 +180,7 @@ impl JsonScratch {
         }
         let mut text = self.keep_written(Quotes::Yes);
         if step.policy.fields[field].nested && member.place == Place::Member {
-            self.siblings(step, how, &member, identity);
+            self.siblings(step, how, field, &member, identity);
             text.end = self.arena.len();
         }
         self.edits.push(Edit::Replace(member, text));
@@ -182,7 +199,14 @@ impl JsonScratch {
     }
 
     /// Derived values of a nested member stand right behind it, in its own object.
-    fn siblings(&mut self, step: &mut Step<'_>, how: &Pseudonymise, member: &Member, identity: Identity) {
+    fn siblings(
+        &mut self,
+        step: &mut Step<'_>,
+        how: &Pseudonymise,
+        field: usize,
+        member: &Member,
+        identity: Identity,
+    ) {
         let name = &step.record[member.name()];
         for derived in &how.derive {
             self.arena.push(b',');
@@ -192,6 +216,7 @@ impl JsonScratch {
             self.arena.extend_from_slice(b"\":");
             self.written.clear();
             step.pseudonyms.derive(identity, *derived, &mut self.written);
+            step.guard.look(field, &self.written);
             self.keep_written(Quotes::Yes);
         }
     }
@@ -211,6 +236,7 @@ impl JsonScratch {
                 let name = self.keep(&[field.plain.as_bytes(), b"_", derived.as_str().as_bytes()]);
                 self.written.clear();
                 step.pseudonyms.derive(identity, *derived, &mut self.written);
+                step.guard.look(at, &self.written);
                 let value = self.keep_written(Quotes::Yes);
                 self.edits.push(Edit::Append { name, value });
             }
@@ -222,6 +248,24 @@ impl JsonScratch {
             let value = self.keep_written(Quotes::Yes);
             self.edits.push(Edit::Append { name, value });
         }
+    }
+
+    fn guard(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
+        if !step.guard.is_suspicious() {
+            return Ok(());
+        }
+        let policy = step.policy;
+        for (member, &identity) in self.members.iter().zip(&self.identities) {
+            let token = &step.record[member.value()];
+            let value = match json::scalar(token, &mut self.text) {
+                Scalar::Text(value) | Scalar::Number(value) => value,
+                Scalar::Container => token,
+                Scalar::Bool | Scalar::Null => continue,
+            };
+            let action = index(member).map_or(&Action::Drop, |field| &policy.fields[field].action);
+            step.taken_out(action, identity, value);
+        }
+        step.release()
     }
 
     fn escrow(step: &mut Step<'_>, field: usize, member: &Member) -> Result<(), Reason> {

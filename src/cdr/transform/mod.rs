@@ -2,22 +2,31 @@
 //!
 //! Invariant: the public buffer holds only bytes of kept fields, coarsened
 //! values, tokens, labels, derived values and the record id. It is complete or,
-//! on a reason, of no use: callers write it only after `Ok`.
+//! on a reason, of no use: callers write it only after `Ok`, which the egress
+//! guard has the last word on.
 
 mod csv;
+mod derived;
+#[cfg(test)]
+mod derived_tests;
 mod json;
 mod pseudonyms;
+pub mod subscribers;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use crate::cdr::policy::{Format, Policy};
+use crate::cdr::guard::Guard;
+use crate::cdr::identifier::Kind;
+use crate::cdr::policy::{Action, Format, Policy};
+use crate::cdr::rating::Rating;
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
 use crate::cdr::transform::json::JsonScratch;
-use crate::cdr::transform::pseudonyms::Pseudonyms;
+use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms};
 use crate::cdr::{Reason, Refusal};
+use crate::number::Label;
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{EpochGap, EpochIndex, Keyring};
 
@@ -46,6 +55,7 @@ pub struct Transformer {
     policy: Arc<Policy>,
     clock: EventClock,
     pseudonyms: Pseudonyms,
+    guard: Guard,
     csv: CsvScratch,
     json: JsonScratch,
 }
@@ -57,6 +67,7 @@ struct Step<'a> {
     origin: Origin<'a>,
     clock: &'a mut EventClock,
     pseudonyms: &'a mut Pseudonyms,
+    guard: &'a mut Guard,
     out: &'a mut Outputs,
 }
 
@@ -66,6 +77,7 @@ impl Transformer {
         Self {
             clock: policy.clock.clone(),
             pseudonyms: Pseudonyms::new(&policy, keyring, domain),
+            guard: Guard::default(),
             csv: CsvScratch::new(&policy),
             json: JsonScratch::default(),
             policy,
@@ -75,6 +87,16 @@ impl Transformer {
     /// Takes a reloaded keyring, between two records.
     pub fn rekey(&mut self, keyring: Arc<Keyring>) {
         self.pseudonyms.rekey(keyring);
+    }
+
+    /// Takes a reloaded deck and lists, between two records.
+    pub fn rerate(&mut self, rating: Arc<Rating>) {
+        self.pseudonyms.rerate(rating);
+    }
+
+    /// The deck and lists in force.
+    pub fn rating(&self) -> &Arc<Rating> {
+        self.pseudonyms.rating()
     }
 
     /// The policy in force.
@@ -102,6 +124,7 @@ impl Transformer {
         out.key.clear();
         out.restricted.clear();
         self.pseudonyms.restart();
+        self.guard.restart();
         if record.len() > self.policy.max_record {
             return Err(Reason::TooLarge.into());
         }
@@ -112,6 +135,7 @@ impl Transformer {
             origin,
             clock: &mut self.clock,
             pseudonyms: &mut self.pseudonyms,
+            guard: &mut self.guard,
             out,
         };
         match &policy.format {
@@ -122,9 +146,8 @@ impl Transformer {
 }
 
 impl Step<'_> {
-    /// The epoch of the call that began at this text, in the keyring's order.
-    fn begin(&mut self, start: &[u8]) -> Result<(), Refusal> {
-        let field = self.policy.time_field;
+    /// Enters the epoch of the call that began at this text, that of a field.
+    fn begin(&mut self, field: usize, start: &[u8]) -> Result<(), Refusal> {
         let refused = |reason| Refusal::at(reason, field);
         let millis = self.clock.read(start).ok_or(refused(Reason::Time))?;
         let latest = self
@@ -136,10 +159,55 @@ impl Step<'_> {
         }
         match self.pseudonyms.keyring().epoch_at(EventTime::from_millis(millis)) {
             Ok(epoch) => {
-                self.pseudonyms.enter(epoch);
+                self.pseudonyms.enter(epoch, millis);
                 Ok(())
             }
             Err(EpochGap::TooOld | EpochGap::Destroyed) => Err(refused(Reason::EpochTooOld)),
+        }
+    }
+
+    /// Tells the guard what a field of this action held.
+    fn taken_out(&mut self, action: &Action, identity: Identity, raw: &[u8]) {
+        match action {
+            Action::Keep | Action::Coarsen { .. } => {}
+            Action::Restrict => self.guard.restricted(raw),
+            Action::Drop => self.guard.dropped(raw),
+            Action::Pseudonymise(how) => match (identity, how.kind) {
+                (
+                    Identity::Value {
+                        number: Some(number), ..
+                    },
+                    _,
+                ) => self.guard.number(&number, raw),
+                (Identity::Value { .. }, Kind::Phone)
+                | (
+                    Identity::Label {
+                        label: Label::Feature,
+                        ..
+                    },
+                    _,
+                ) => {
+                    self.guard.wrapped(raw);
+                }
+                (
+                    Identity::Value { start, end, .. },
+                    Kind::Imsi | Kind::Imei | Kind::Account | Kind::Text,
+                ) => {
+                    self.guard.identifier(self.pseudonyms.canonical(start..end));
+                }
+                // A call's id is no subscriber's, and switches make it of the time. Addresses of one network
+                // share most of their digits.
+                (Identity::Value { .. }, Kind::Call | Kind::Ip)
+                | (Identity::Empty | Identity::Label { .. }, _) => {}
+            },
+        }
+    }
+
+    /// The guard's last word.
+    fn release(&mut self) -> Result<(), Refusal> {
+        match self.guard.leak() {
+            Some(field) => Err(Refusal::at(Reason::Leak, field)),
+            None => Ok(()),
         }
     }
 }

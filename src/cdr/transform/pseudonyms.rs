@@ -2,12 +2,15 @@
 //! tokens. In two passes, because a pair's token needs its served party.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cdr::Reason;
 use crate::cdr::identifier::{self, Kind};
 use crate::cdr::policy::{Derived, Policy, Pseudonymise, Scope};
-use crate::number::{Canonicaliser, E164, KeyedKind, Label, Reading};
+use crate::cdr::rating::Rating;
+use crate::cdr::transform::derived::{Derivations, Looked};
+use crate::number::{Canonicaliser, Class, E164, KeyedKind, Label, Reading};
 use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
 use crate::pseudonym::token::write_token;
 
@@ -30,6 +33,7 @@ pub(super) struct Pseudonyms {
     numbers: Option<Canonicaliser>,
     /// Canonical bytes of this record's identifiers, one after another.
     canonical: Vec<u8>,
+    derivations: Derivations,
     epoch: EpochIndex,
 }
 
@@ -39,13 +43,14 @@ pub(super) enum Identity {
     /// Blank in, blank out.
     Empty,
     /// A class that identifies nobody.
-    Label(Label),
+    Label { label: Label, looked: Looked },
     /// Canonical bytes, to be replaced by a token.
     Value {
         mac: usize,
         start: usize,
         end: usize,
         number: Option<E164>,
+        looked: Looked,
     },
 }
 
@@ -54,13 +59,18 @@ impl Pseudonyms {
         // The kinds that a policy's numbers may turn into come behind its own.
         let mut kinds = policy.kinds.clone();
         kinds.extend(KEYED.iter().map(|kind| kind.as_str()));
+        let mut numbers = policy.numbers.clone().map(Canonicaliser::new);
+        if let Some(numbers) = &mut numbers {
+            numbers.relist(policy.rating.listed.as_ref());
+        }
         Self {
             macs: FieldMacs::new(&keyring, domain, &kinds),
             domain: domain.to_owned(),
             kinds,
             keyring,
-            numbers: policy.numbers.clone().map(Canonicaliser::new),
+            numbers,
             canonical: Vec::new(),
+            derivations: Derivations::new(Arc::clone(&policy.rating)),
             epoch: EpochIndex(0),
         }
     }
@@ -70,20 +80,39 @@ impl Pseudonyms {
         self.keyring = keyring;
     }
 
+    pub(super) fn rerate(&mut self, rating: Arc<Rating>) {
+        if let Some(numbers) = &mut self.numbers {
+            numbers.relist(rating.listed.as_ref());
+        }
+        self.derivations = Derivations::new(rating);
+    }
+
+    pub(super) fn rating(&self) -> &Arc<Rating> {
+        self.derivations.rating()
+    }
+
     pub(super) fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
 
     pub(super) fn restart(&mut self) {
         self.canonical.clear();
+        self.derivations.restart();
     }
 
-    pub(super) fn enter(&mut self, epoch: EpochIndex) {
+    /// The epoch of the call that began then, in milliseconds since 1970.
+    pub(super) fn enter(&mut self, epoch: EpochIndex, millis: i64) {
         self.epoch = epoch;
+        self.derivations.enter(millis);
     }
 
     pub(super) fn epoch(&self) -> EpochIndex {
         self.epoch
+    }
+
+    /// The canonical bytes of an identity of this record.
+    pub(super) fn canonical(&self, of: Range<usize>) -> &[u8] {
+        &self.canonical[of]
     }
 
     /// Reads one identifier. A blank one stays blank, for every kind.
@@ -101,6 +130,7 @@ impl Pseudonyms {
                 start,
                 end: self.canonical.len(),
                 number: None,
+                looked: Looked::NOT,
             })
         } else {
             Err(Reason::Number)
@@ -115,7 +145,10 @@ impl Pseudonyms {
         let start = self.canonical.len();
         match numbers.read(value) {
             Reading::Empty => Ok(Identity::Empty),
-            Reading::Label(label) => Ok(Identity::Label(label)),
+            Reading::Label(label) => Ok(Identity::Label {
+                label,
+                looked: self.derivations.code(how, numbers.service_code()),
+            }),
             Reading::Unreadable => Err(Reason::Number),
             Reading::Number(number) => {
                 self.canonical.extend_from_slice(number.digits());
@@ -124,6 +157,7 @@ impl Pseudonyms {
                     start,
                     end: self.canonical.len(),
                     number: Some(number),
+                    looked: self.derivations.number(how, &number, value),
                 })
             }
             Reading::Keyed { kind, value } => {
@@ -136,6 +170,7 @@ impl Pseudonyms {
                     start,
                     end: self.canonical.len(),
                     number: None,
+                    looked: self.derivations.code(how, numbers.service_code()),
                 })
             }
         }
@@ -154,7 +189,7 @@ impl Pseudonyms {
     ) -> Result<(), Reason> {
         let (mac, start, end) = match identity {
             Identity::Empty => return Ok(()),
-            Identity::Label(label) => {
+            Identity::Label { label, .. } => {
                 out.extend_from_slice(label.as_str().as_bytes());
                 return Ok(());
             }
@@ -176,34 +211,66 @@ impl Pseudonyms {
 
     /// Appends one derived value; blank where the number has none.
     pub(super) fn derive(&mut self, identity: Identity, derived: Derived, out: &mut Vec<u8>) {
-        match (identity, derived) {
-            (Identity::Label(label), Derived::Class) => {
-                out.extend_from_slice(label.class().as_bytes());
-            }
-            (
-                Identity::Value {
-                    number: Some(number), ..
-                },
-                derived,
-            ) => {
-                let numbers = self.numbers.as_mut().expect("a number was read by [numbers]");
-                match derived {
-                    Derived::Class => out.extend_from_slice(numbers.class(&number).as_str().as_bytes()),
-                    Derived::Country => out.extend_from_slice(numbers.country(&number).as_bytes()),
-                    Derived::Length => {
-                        write!(out, "{}", number.digits().len()).expect("writing to a Vec does not fail");
-                    }
+        let (number, looked) = match identity {
+            Identity::Empty => return,
+            Identity::Label { looked, .. } => (None, looked),
+            Identity::Value { number, looked, .. } => (number, looked),
+        };
+        match derived {
+            Derived::Class => out.extend_from_slice(self.class(identity).as_bytes()),
+            Derived::Country => {
+                if let (Some(number), Some(numbers)) = (number, &mut self.numbers) {
+                    out.extend_from_slice(numbers.country(&number).as_bytes());
                 }
             }
-            (
-                Identity::Value {
-                    mac, number: None, ..
-                },
-                Derived::Class,
-            ) => {
-                out.extend_from_slice(self.kinds[mac].as_bytes());
+            Derived::Length => {
+                if let Some(number) = number {
+                    write!(out, "{}", number.digits().len()).expect("writing to a Vec does not fail");
+                }
             }
-            (Identity::Empty | Identity::Label(_) | Identity::Value { number: None, .. }, _) => {}
+            Derived::Payer => {
+                if self.derivations.is_payer(looked) {
+                    self.payer(identity, out);
+                }
+            }
+            Derived::Prefix | Derived::Zone | Derived::Destination | Derived::OnNet | Derived::Network => {
+                self.derivations.write(derived, looked, out);
+            }
+        }
+    }
+
+    /// The deck's word for it, else what the number or the label says by itself.
+    fn class(&mut self, identity: Identity) -> &'static str {
+        match identity {
+            Identity::Empty => "",
+            // Beside a helpline's or a deck's word, this is the one that may not be lost.
+            Identity::Label {
+                label: Label::Emergency,
+                ..
+            } => Class::Emergency.as_str(),
+            Identity::Label { label, looked } => {
+                let deck = self.derivations.class(looked);
+                deck.map_or(label.class(), Class::as_str)
+            }
+            Identity::Value {
+                mac, number, looked, ..
+            } => match (self.derivations.class(looked), number, &mut self.numbers) {
+                (Some(class), ..) => class.as_str(),
+                (None, Some(number), Some(numbers)) => numbers.class(&number).as_str(),
+                (None, ..) => self.kinds[mac],
+            },
+        }
+    }
+
+    /// The token that the number would have as a caller's, in scope `domain`.
+    fn payer(&self, identity: Identity, out: &mut Vec<u8>) {
+        let Identity::Value { mac, start, end, .. } = identity else {
+            return;
+        };
+        // The number's own token was written under the same key already.
+        if let Some(key) = self.macs.mac(self.epoch, mac) {
+            let tag = key.domain(&self.canonical[start..end]);
+            write_token(out, self.keyring.epoch(self.epoch).id(), &tag);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Records in, public bytes out: one line per case, with known tokens of `tests/data/vectors.json`.
 
+use super::subscribers::{Subscribers, Unmapped, Unpredictable};
 use super::*;
 use crate::pseudonym::keyring::{KeyEntry, Status};
 use crate::pseudonym::mac::EpochKey;
@@ -163,6 +164,44 @@ fn the_call_s_time_chooses_the_key_or_refuses() {
     }
 }
 
+/// November's call, its second part in December.
+#[test]
+fn the_first_segment_s_time_decides_where_there_is_one() {
+    let second = 1_796_083_260;
+    let mut csv = transformer(&format!(
+        "[input]\nformat = \"csv\"\ncolumns = [\"a\", \"f\", \"t\"]\n\
+         time = {{ field = \"t\", format = \"unix\", first = \"f\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\na = {PHONE}\nf = \"drop\"\nt = \"keep\"\n"
+    ));
+    let mut json = transformer(&format!(
+        "[input]\nformat = \"json\"\ntime = {{ field = \"t\", format = \"unix\", first = \"c.f\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\na = {PHONE}\n\"c.f\" = \"drop\"\nt = \"keep\"\n"
+    ));
+    let (early, late) = (format!("{TOKEN},,{second}"), format!("{NEXT_EPOCH},,{second}"));
+    for (first, member, expected) in [
+        (START.to_string(), START.to_string(), early.as_str()),
+        (String::new(), "\"\"".to_owned(), &late),
+        (" ".to_owned(), "null".to_owned(), &late),
+        ("0".to_owned(), "0".to_owned(), "epoch-too-old f"),
+        ("soon".to_owned(), "\"soon\"".to_owned(), "time f"),
+    ] {
+        assert_eq!(
+            public(&mut csv, format!("07700900123,{first},{second}").as_bytes()),
+            expected
+        );
+        let record = format!(r#"{{"a":"07700900123","c":{{"f":{member}}},"t":{second}}}"#);
+        let expected = match expected.split_once(",,") {
+            Some((token, _)) => format!(r#"{{"a":"{token}","c":{{}},"t":{second}}}"#),
+            None => expected.replace(" f", " c.f"),
+        };
+        assert_eq!(public(&mut json, record.as_bytes()), expected);
+    }
+    let without = format!(r#"{{"a":"07700900123","t":{second}}}"#);
+    let expected = format!(r#"{{"a":"{NEXT_EPOCH}","t":{second}}}"#);
+    assert_eq!(public(&mut json, without.as_bytes()), expected);
+    assert_eq!(public(&mut json, br#"{"a":"07700900123"}"#), "time t");
+}
+
 #[test]
 fn what_follows_a_refused_record_is_untouched_by_it() {
     let mut transformer = csv("max_record = \"64B\"", PHONE, PAIR);
@@ -178,6 +217,57 @@ fn what_follows_a_refused_record_is_untouched_by_it() {
         assert_eq!(public(&mut transformer, good.as_bytes()), expected, "after {bad}");
     }
     assert_eq!(public(&mut transformer, &[b'x'; 65]), "too-large ");
+}
+
+/// `KEPT` in a field that is kept, beside the number, an IMSI and the call's time.
+#[test]
+fn a_kept_copy_of_what_is_taken_out_rejects_the_record() {
+    let line = |kept: &str| format!("07700900123,{kept},{START}");
+    let json =
+        |kept: &str| format!(r#"{{"t":{START},"a":"07700900123","i":"001010000000123","k":{kept},"s":7}}"#);
+    let mut csv = csv("", PHONE, "\"keep\"");
+    let mut members = transformer(&format!(
+        "[input]\nformat = \"json\"\nunlisted = \"drop\"\ntime = {{ field = \"t\", format = \"unix\" }}\n[numbers]\ncountry = \"GB\"\n\
+         [output]\nrecord_id = false\n[fields]\nt = \"keep\"\na = {PHONE}\ni = \"restrict\"\nk = \"keep\"\n\
+         s = {{ action = \"coarsen\", step = 7 }}\n"
+    ));
+    for (kept, leaks) in [
+        ("PJSIP/447700900123-0000002f", true),
+        ("+44 (0)7700 900123", true),
+        ("7700900123", true),
+        ("%2B44%37700900123", true),
+        ("4477009001", true),
+        ("07700900199", false),
+        ("77009", false),
+        ("1793870000", false),
+    ] {
+        assert_eq!(
+            public(&mut csv, line(kept).as_bytes()) == "leak b",
+            leaks,
+            "{kept}"
+        );
+        assert_eq!(
+            public(&mut csv, line(&format!("\"{kept}\"")).as_bytes()) == "leak b",
+            leaks,
+            "{kept}"
+        );
+        let member = public(&mut members, json(&format!("\"{kept}\"")).as_bytes());
+        assert_eq!(member == "leak k", leaks, "{kept}: {member}");
+    }
+    for kept in [
+        r#""\u00300447700900123""#,
+        r#""447700\/900123""#,
+        r#""\u0037\u00370090012\u0033""#,
+        "447700900123",
+        "4.47700900123e11",
+        r#""001010000000123""#,
+        r#""1010000000123.wav""#,
+    ] {
+        assert_eq!(public(&mut members, json(kept).as_bytes()), "leak k", "{kept}");
+    }
+    let coarse = json("0").replace("\"s\":7", "\"s\":7700900123");
+    assert_eq!(public(&mut members, coarse.as_bytes()), "leak s");
+    assert!(public(&mut members, json("0").as_bytes()).starts_with('{'));
 }
 
 #[test]
@@ -256,4 +346,44 @@ fn json_members_by_action() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn customer_data_gets_the_tokens_of_the_public_topic() {
+    let policy = |a, b| Arc::clone(csv("", a, b).policy());
+    let subscribers =
+        |policy: &Arc<Policy>, field| Subscribers::new(Arc::clone(policy), keyring(), "billing", field);
+    let token = |subscribers: &mut Subscribers, epoch| {
+        let mut out = Vec::new();
+        subscribers.write(EpochIndex(epoch), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let pair = policy(PHONE, PAIR);
+    let mut callers = subscribers(&pair, 0).unwrap();
+    callers.read(b"07700 900123", b"").unwrap();
+    assert_eq!(token(&mut callers, 0), TOKEN);
+    assert_eq!(token(&mut callers, 1), NEXT_EPOCH);
+    let mut called = subscribers(&pair, 1).unwrap();
+    assert_eq!(called.served_by(), Some(0));
+    called.read(b"020 7946 0958", b"+447700900123").unwrap();
+    assert_eq!(token(&mut called, 0), PAIRED);
+    let cases: &[(&[u8], &[u8], Unmapped)] = &[
+        (b" ", NUMBER.as_bytes(), Unmapped::Blank),
+        (b"anonymous", NUMBER.as_bytes(), Unmapped::Label),
+        (b"999", NUMBER.as_bytes(), Unmapped::Label),
+        (b"7700900123", NUMBER.as_bytes(), Unmapped::Unreadable),
+        (NUMBER.as_bytes(), b"", Unmapped::NobodyServed),
+        (NUMBER.as_bytes(), b"anonymous", Unmapped::NobodyServed),
+        (NUMBER.as_bytes(), b"x1", Unmapped::NobodyServed),
+    ];
+    for (value, served, why) in cases {
+        assert_eq!(called.read(value, served), Err(*why));
+    }
+    let once = policy(
+        "{ action = \"pseudonymise\", kind = \"phone\", scope = \"record\" }",
+        "\"keep\"",
+    );
+    assert_eq!(subscribers(&once, 0).err(), Some(Unpredictable::Record));
+    assert_eq!(subscribers(&once, 1).err(), Some(Unpredictable::NoToken));
+    assert_eq!(subscribers(&once, 9).err(), Some(Unpredictable::NoToken));
 }

@@ -3,7 +3,7 @@
 //! Invariant: nothing is written before every input was looked at, and no
 //! record id holds a phone number, because it stands in the public record.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::cdr::policy::Policy;
 use crate::cli::Exit;
 use crate::cli::apply::Failure;
+use crate::cli::outputs::is_special;
 use crate::number::{Canonicaliser, Numbers, Reading};
 
 /// What stands for standard input among the files.
@@ -96,11 +97,6 @@ fn named(path: &Path, name: Option<&str>) -> Input {
         name: name.map_or_else(|| base.into_owned(), str::to_owned),
         repeats: name.is_none() && (stdin || is_special(path)),
     }
-}
-
-/// A device or pipe: `/dev/null`, `/dev/fd/63`.
-pub(super) fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| !data.is_file())
 }
 
 /// Whether some digits of the text are a phone number to this policy. A date or time is none.

@@ -15,8 +15,8 @@ use data_encoding::BASE64;
 use crate::cdr::csv;
 use crate::cdr::policy::{Format, Header, Policy};
 use crate::cdr::{Reason, Skip};
-use crate::cli::apply::inputs::is_special;
 use crate::cli::apply::{Args, Failure};
+use crate::cli::outputs::{is_special, same_file, synced};
 use crate::cli::{Exit, complain};
 use crate::config::Config;
 use crate::engine::Output;
@@ -113,13 +113,6 @@ pub(super) fn told_apart(outputs: &[Named<'_>], inputs: &[PathBuf]) -> Result<()
     Ok(())
 }
 
-/// Whether two paths lead to one file that keeps what is written: `/dev/null` may be named twice.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let same = real(one).is_ok_and(|one| real(other).is_ok_and(|other| one == other));
-    same && !is_special(one)
-}
-
 /// One open output.
 struct Target {
     option: &'static str,
@@ -164,17 +157,10 @@ impl Target {
         written.map_err(|error| self.failed(&error))
     }
 
-    /// On the disk; a device or pipe cannot be synced.
+    /// On the disk, as far as it can be.
     fn settle(&mut self) -> Result<(), Failure> {
-        let synced = self.file.flush().and_then(|()| {
-            let file = self.file.get_ref();
-            if file.metadata()?.is_file() {
-                file.sync_all()
-            } else {
-                Ok(())
-            }
-        });
-        synced.map_err(|error| self.failed(&error))
+        let settled = self.file.flush().and_then(|()| synced(self.file.get_ref()));
+        settled.map_err(|error| self.failed(&error))
     }
 
     fn rename(&self) -> Result<(), Failure> {

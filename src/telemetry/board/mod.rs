@@ -3,6 +3,7 @@
 //! Everything a batch changes is changed in one call, so whoever looks sees
 //! books that balance. Here is what moves it; readers are in `read`.
 
+mod decks;
 mod read;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use self::decks::Decks;
 use super::counts::{LaneCounts, Output};
 use super::rate::Recent;
 use super::series::{Lasting, Sum};
@@ -126,6 +128,7 @@ pub(super) struct Board {
     keyring_error: Option<String>,
     reloads_applied: Counter,
     reloads_refused: Counter,
+    pub(super) decks: Decks,
 }
 
 /// What moves the state.
@@ -174,6 +177,7 @@ impl Board {
             keyring_error: None,
             reloads_applied: reloads("applied"),
             reloads_refused: reloads("refused"),
+            decks: Decks::new(&series, now),
             series,
             setup,
         }

@@ -36,6 +36,7 @@ impl Board {
         let reload_ok = u8::from(self.keyring_error.is_none());
         single(&names::KEYRING_RELOAD_OK, f64::from(reload_ok));
         single(&names::KEYRING_RELOAD_TIME, self.keyring_loaded.0 as f64 / 1000.0);
+        self.decks.gauges(scrape);
     }
 
     fn topic(&self, index: usize) -> &str {
@@ -157,6 +158,7 @@ impl Board {
                 rebalances: self.transactions.rebalances.value(),
             },
             keyring: self.keyring_status(now),
+            deck: self.decks.status(),
         }
     }
 

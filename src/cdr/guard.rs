@@ -1,0 +1,406 @@
+//! The egress guard: no public record holds its own raw identifiers.
+//!
+//! Real exports repeat a number in places no policy names: a channel, a call
+//! id, a recording's file name, cut short or percent-encoded. So kept,
+//! coarsened and derived values are searched for the digits of everything the
+//! policy takes out of the record. Cheap steps first, and each nearly always
+//! suffices: [`Guard::look`] notes values that could hold a number at all, an
+//! identifier is compared only if it shares seven digits with one of them.
+//! What counts as a hit: `docs/formats.md`. Pure; no allocation once warm.
+
+mod run;
+mod sevens;
+mod text;
+
+use crate::cdr::guard::run::{Run, is_compact_date};
+use crate::cdr::guard::sevens::{Sevens, each_run, first_run};
+use crate::cdr::guard::text::{Scan, all_digits, decode_percent};
+use crate::number::{self, E164};
+
+/// Fewer digits in a row say nothing: any two records share some.
+const LEAST: usize = 7;
+/// More digits are no identifier: an ICCID has 20.
+const MOST: usize = 20;
+/// Digits that a copy may have lost at either end.
+const CUT: usize = 2;
+/// Percent-encoding of percent-encoding is read, so many times over.
+const DECODINGS: usize = 3;
+/// A country code's digits, at most.
+const COUNTRY_CODE: usize = 3;
+const BUCKETS: usize = 1 << 10;
+
+/// Searches one record at a time; one per transformer, for its memory.
+#[derive(Default)]
+pub struct Guard {
+    /// Values of the public record that could hold a number, one after another.
+    texts: Vec<u8>,
+    suspects: Vec<Suspect>,
+    /// Every seven digits in a row of these values.
+    seen: Sevens,
+    index: Index,
+    run: Run,
+}
+
+/// Part of a value, noted by [`Guard::look`]; it begins where the one before it ends.
+struct Suspect {
+    end: usize,
+    field: usize,
+}
+
+impl Guard {
+    /// Starts again, on a new record.
+    pub fn restart(&mut self) {
+        if self.is_suspicious() {
+            self.texts.clear();
+            self.suspects.clear();
+            self.seen.clear();
+            self.index.clear();
+        }
+    }
+
+    /// Notes a value that will be public, and the field it came from.
+    #[inline]
+    pub fn look(&mut self, field: usize, value: &[u8]) {
+        if value.len() < LEAST {
+            return;
+        }
+        let mut scan = Scan::new(value);
+        while let Some(stretch) = scan.next() {
+            let mut found = false;
+            let length = first_run(stretch, |seven| {
+                self.seen.add(seven);
+                found = true;
+            });
+            if found {
+                self.texts.extend_from_slice(&stretch[..length]);
+                self.suspect(field);
+            }
+            scan.resume(length);
+        }
+        if scan.percent() {
+            self.decode(field, value);
+        }
+    }
+
+    /// Whether anything was noted: the identifiers are needed only then.
+    #[inline]
+    pub fn is_suspicious(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// Notes what the value reads as once percent signs are decoded.
+    #[cold]
+    fn decode(&mut self, field: usize, value: &[u8]) {
+        let mut start = self.texts.len();
+        self.texts.extend_from_slice(value);
+        self.suspect(field);
+        for _ in 0..DECODINGS {
+            let end = self.texts.len();
+            let again = decode_percent(&mut self.texts, start);
+            let seen = &mut self.seen;
+            each_run(&self.texts[end..], |seven| seen.add(seven));
+            self.suspect(field);
+            if !again {
+                break;
+            }
+            start = end;
+        }
+    }
+
+    fn suspect(&mut self, field: usize) {
+        let end = self.texts.len();
+        self.suspects.push(Suspect { end, field });
+    }
+
+    /// Whether a value shares seven digits in a row with one that was noted; else it need not be compared.
+    #[inline]
+    fn resembles(&self, value: &[u8]) -> bool {
+        if all_digits(value) {
+            return self.seen.share(value);
+        }
+        let mut found = false;
+        each_run(value, |seven| found |= self.seen.has(seven));
+        found
+    }
+
+    /// A phone number of the record, with the spelling it had there.
+    #[inline]
+    pub fn number(&mut self, number: &E164, raw: &[u8]) {
+        let digits = number.digits();
+        if digits.len() >= LEAST && self.seen.share(digits) {
+            self.add_number(digits, number.national());
+        }
+        // A few plans dial other digits than E.164 has (Argentina's 15): the copies are as dialled.
+        let subscriber = &digits[COUNTRY_CODE.min(digits.len())..];
+        if !raw.ends_with(subscriber) && self.resembles(raw) && self.run.read_whole(raw) {
+            self.add_digits(raw);
+        }
+    }
+
+    /// A value that is an identifier if it is digits and separators from end to end: IMSI, IMEI, account.
+    #[inline]
+    pub fn identifier(&mut self, value: &[u8]) {
+        if !self.resembles(value) {
+            return;
+        }
+        if self.run.read_whole(value) {
+            self.add_digits(value);
+        } else {
+            self.international(value);
+        }
+    }
+
+    /// The first number in a value that is no number as a whole, such as `*21*07700900123#`.
+    pub fn wrapped(&mut self, value: &[u8]) {
+        let mut from = 0;
+        while from < value.len() && self.resembles(value) {
+            let end = self.run.read(value, from);
+            if self.run.digits.len() >= LEAST {
+                return self.add_digits(&value[from..end]);
+            }
+            from = end + 1;
+        }
+    }
+
+    /// A restricted value: as an [identifier](Self::identifier), unless it reads as a time.
+    #[inline]
+    pub fn restricted(&mut self, value: &[u8]) {
+        if !self.resembles(value) {
+            return;
+        }
+        if !self.run.read_whole(value) {
+            self.international(value);
+        } else if !self.run.reads_as_time() {
+            self.add_digits(value);
+        }
+    }
+
+    /// A value that goes nowhere, or that no policy names. Such are often copies of kept ones or counters,
+    /// so of bare digits only those count that are plainly a phone number, an IMSI or an IMEI.
+    #[inline]
+    pub fn dropped(&mut self, value: &[u8]) {
+        if !self.resembles(value) {
+            return;
+        }
+        if !self.run.read_whole(value) {
+            return self.international(value);
+        }
+        let plain = match value.trim_ascii() {
+            [b'+' | b'(', ..] | [b'0', b'0'..=b'9', ..] => true,
+            _ => matches!(self.run.digits.len(), 14 | 15),
+        };
+        if plain && !self.run.reads_as_time() {
+            self.add_digits(value);
+        }
+    }
+
+    /// Numbers written with their `+`, wherever they stand: `sip:+447700900123@192.0.2.1`.
+    fn international(&mut self, value: &[u8]) {
+        for plus in memchr::memchr_iter(b'+', value) {
+            if !value.get(plus + 1).is_some_and(u8::is_ascii_digit) {
+                continue;
+            }
+            self.run.read(value, plus + 1);
+            let run = &self.run;
+            let most = run.digits.len().min(E164::MAX_DIGITS);
+            // Digits of something else may follow behind a separator.
+            let number = (LEAST..=most)
+                .rev()
+                .find(|&end| run.breaks_at(end) && number::national(&run.digits[..end]).is_some());
+            self.run.cut(number.unwrap_or(most));
+            self.add_digits(b"+");
+        }
+    }
+
+    /// The digits just read, of a value that begins as `spelling` does.
+    fn add_digits(&mut self, spelling: &[u8]) {
+        let digits = std::mem::take(&mut self.run.digits);
+        let mut bare = without_zeros(&digits);
+        let trunk = !spelling.starts_with(b"+") && digits.len() == bare.len() + 1;
+        // IMEIs end in a check digit here and in a software version there; the first 14 are the handset.
+        if matches!(bare.len(), 15 | 16) {
+            bare = &bare[..14];
+        }
+        match number::national(bare) {
+            Some(national) if !trunk => self.add_number(bare, national),
+            _ => self.index.add(bare),
+        }
+        self.run.digits = digits;
+    }
+
+    /// Every copy of the international digits holds one of the national digits, unless those are few.
+    fn add_number(&mut self, international: &[u8], national: &[u8]) {
+        let national = without_zeros(national);
+        if national.len() >= LEAST {
+            self.index.add(national);
+        }
+        if national.len() < LEAST + CUT && international.len() >= LEAST {
+            self.index.add(international);
+        }
+    }
+
+    /// The field of the first noted value that holds one of the identifiers.
+    pub fn leak(&mut self) -> Option<usize> {
+        if self.index.entries.is_empty() {
+            return None;
+        }
+        let mut start = 0;
+        for at in 0..self.suspects.len() {
+            let Suspect { end, field } = self.suspects[at];
+            if self.search(start, end) {
+                return Some(field);
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn search(&mut self, start: usize, end: usize) -> bool {
+        let text = &self.texts[start..end];
+        let mut from = 0;
+        while from < text.len() {
+            from = self.run.read(text, from) + 1;
+            if self.run.digits.len() >= LEAST && self.index.finds(&self.run) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Identifiers by the seven digits that each of their copies must hold.
+struct Index {
+    /// Digits of the identifiers, one after another.
+    digits: Vec<u8>,
+    entries: Vec<Entry>,
+    /// By hash of the seven digits: the last such entry, counted from 1; 0 for none.
+    heads: [u32; BUCKETS],
+}
+
+/// One identifier by seven of its digits.
+struct Entry {
+    window: u32,
+    /// Where in the identifier the seven begin.
+    offset: usize,
+    /// The identifier's place in [`Index::digits`].
+    start: usize,
+    end: usize,
+    /// The entry before it in its bucket, counted from 1.
+    next: u32,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            digits: Vec::new(),
+            entries: Vec::new(),
+            heads: [0; BUCKETS],
+        }
+    }
+}
+
+impl Index {
+    fn clear(&mut self) {
+        for entry in self.entries.drain(..) {
+            self.heads[bucket(entry.window)] = 0;
+        }
+        self.digits.clear();
+    }
+
+    /// At most [`CUT`] digits are missing at an end, so the seven that begin at one of a few places are there.
+    fn add(&mut self, identifier: &[u8]) {
+        let length = identifier.len();
+        let first = match length {
+            ..LEAST => return,
+            7..=9 => 0,
+            10 => 1,
+            _ => CUT,
+        };
+        let last = CUT.min(length - LEAST);
+        let start = self.digits.len();
+        self.digits.extend_from_slice(identifier);
+        for offset in first..=last {
+            let window = pack(&identifier[offset..offset + LEAST]);
+            let head = &mut self.heads[bucket(window)];
+            self.entries.push(Entry {
+                window,
+                offset,
+                start,
+                end: start + length,
+                next: *head,
+            });
+            *head = self.entries.len() as u32;
+        }
+    }
+
+    fn finds(&self, run: &Run) -> bool {
+        let mut window = pack(&run.digits[..LEAST - 1]);
+        run.digits[LEAST - 1..].iter().enumerate().any(|(at, &digit)| {
+            window = (window << 4 | u32::from(digit & 15)) & WINDOW;
+            let head = self.heads[bucket(window)];
+            head != 0 && self.confirm(head, window, run, at)
+        })
+    }
+
+    /// Whether one of the identifiers with this window, which begins at the run's digit `at`, is there.
+    #[cold]
+    fn confirm(&self, mut next: u32, window: u32, run: &Run, at: usize) -> bool {
+        while let Some(entry) = self.entries.get((next as usize).wrapping_sub(1)) {
+            let identifier = &self.digits[entry.start..entry.end];
+            if entry.window == window && is_copy(identifier, entry.offset, run, at) {
+                return !run.is_calendar();
+            }
+            next = entry.next;
+        }
+        false
+    }
+}
+
+/// Whether a copy of the identifier stands in the run so that the identifier's digit `offset` is the run's digit
+/// `at`. One that is cut at an end must end there: with other digits behind it, it is another number, such as
+/// the next one of the same office.
+fn is_copy(identifier: &[u8], offset: usize, run: &Run, at: usize) -> bool {
+    let (left, right) = identifier.split_at(offset);
+    let before = agreeing(left.iter().rev(), run.digits[..at].iter().rev());
+    let behind = agreeing(right.iter(), run.digits[at..].iter());
+    let least = LEAST.max(right.len().saturating_sub(CUT));
+    let mut starts = (0..=before).filter(|&kept| kept == left.len() || run.breaks_at(at - kept));
+    starts.any(|left_kept| {
+        let mut ends = (least..=behind).filter(|&kept| kept == right.len() || run.breaks_at(at + kept));
+        ends.any(|kept| {
+            left_kept + kept == identifier.len() || !is_date_of_its_own(run, at - left_kept, at + kept)
+        })
+    })
+}
+
+fn agreeing<'a>(ours: impl Iterator<Item = &'a u8>, theirs: impl Iterator<Item = &'a u8>) -> usize {
+    ours.zip(theirs)
+        .take_while(|(ours, theirs)| ours == theirs)
+        .count()
+}
+
+/// `20261105` between separators is a day, not most of a number in Washington.
+fn is_date_of_its_own(run: &Run, start: usize, end: usize) -> bool {
+    run.breaks_at(start) && run.breaks_at(end) && is_compact_date(&run.digits[start..end])
+}
+
+/// Seven decimal digits, four bits each.
+const WINDOW: u32 = (1 << (4 * LEAST)) - 1;
+
+fn pack(digits: &[u8]) -> u32 {
+    digits
+        .iter()
+        .fold(0, |window, &digit| window << 4 | u32::from(digit & 15))
+}
+
+fn bucket(window: u32) -> usize {
+    (window.wrapping_mul(0x9e37_79b1) >> 22) as usize
+}
+
+fn without_zeros(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    &digits[zeros..]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The first comparison: seven digits in a row that two values share, or nothing.
+//!
+//! It may see what is not there, never miss what is.
+
+use crate::cdr::guard::LEAST;
+use crate::cdr::guard::text::{Place, place};
+
+const SLOTS: usize = 1 << 12;
+/// Seven zeros are nobody's, and stand in many counters and test numbers.
+const ZEROS: u64 = u64::from_le_bytes(*b"0000000\0");
+
+/// A set of seven digits in a row, by their hash.
+pub(super) struct Sevens {
+    /// The round in which a slot was last taken: a new record costs no wiping.
+    rounds: Box<[u16; SLOTS]>,
+    round: u16,
+}
+
+impl Default for Sevens {
+    fn default() -> Self {
+        Self {
+            rounds: Box::new([0; SLOTS]),
+            round: 1,
+        }
+    }
+}
+
+impl Sevens {
+    pub(super) fn clear(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.rounds.fill(0);
+            self.round = 1;
+        }
+    }
+
+    /// Seven digits, packed.
+    #[inline]
+    pub(super) fn add(&mut self, seven: u64) {
+        if seven != ZEROS {
+            self.rounds[slot(seven)] = self.round;
+        }
+    }
+
+    /// Whether these seven digits were added.
+    #[inline]
+    pub(super) fn has(&self, seven: u64) -> bool {
+        self.rounds[slot(seven)] == self.round
+    }
+
+    /// Whether seven of these digits in a row were added.
+    #[inline]
+    pub(super) fn share(&self, digits: &[u8]) -> bool {
+        let Some(first) = digits.first_chunk::<8>() else {
+            let mut found = false;
+            each_run(digits, |seven| found |= self.has(seven));
+            return found;
+        };
+        let mut found = self.has(u64::from_le_bytes(*first) << 8 >> 8);
+        for at in 0..=digits.len() - 8 {
+            if let Some(eight) = digits[at..].first_chunk() {
+                found |= self.has(u64::from_le_bytes(*eight) >> 8);
+            }
+        }
+        found
+    }
+}
+
+#[inline]
+fn slot(seven: u64) -> usize {
+    (seven.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
+}
+
+/// Hands out every seven digits in a row, packed, that only separators part.
+#[inline]
+pub(super) fn each_run(text: &[u8], mut each: impl FnMut(u64)) {
+    let mut at = 0;
+    while at < text.len() {
+        at += first_run(&text[at..], &mut each) + 1;
+    }
+}
+
+/// [`each_run`] of the digits and separators that a text begins with, and their length.
+#[inline]
+pub(super) fn first_run(text: &[u8], mut each: impl FnMut(u64)) -> usize {
+    let (mut seven, mut count) = (0, 0);
+    for (at, &byte) in text.iter().enumerate() {
+        match place(byte) {
+            Place::Digit => {
+                // The first of them lowest, as a load of eight bytes has it.
+                seven = seven >> 8 | u64::from(byte) << 48;
+                count += 1;
+                if count >= LEAST {
+                    each(seven);
+                }
+            }
+            Place::Separator => {}
+            Place::Outside => return at,
+        }
+    }
+    text.len()
+}

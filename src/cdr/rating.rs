@@ -1,0 +1,150 @@
+//! What derived fields are looked up in: the rate deck and the lists of own,
+//! paying and ported numbers; and listed numbers that come out as labels.
+//!
+//! Only the deck keeps digits; lists are keyed hashes, and nothing here prints either.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use jiff::tz::TimeZone;
+
+use crate::number::Listed;
+use crate::number::deck::Deck;
+use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
+use crate::pseudonym::list::{ListKey, NumberSet, NumberWords, Tag};
+use crate::settings::Source;
+
+/// A deck and lists that belong together; swapped as one under running lanes.
+#[derive(Debug, Default)]
+pub struct Rating {
+    /// Zones and prefixes.
+    pub deck: Option<Deck>,
+    /// Numbers by what is known of them.
+    pub lists: Option<Lists>,
+    /// Numbers that are labels, where files list them.
+    pub listed: Option<Arc<Listed>>,
+    /// What was read, in the order of [`ListName::ALL`].
+    pub contents: Vec<Content>,
+}
+
+/// Lists under one key.
+#[derive(Debug)]
+pub struct Lists {
+    /// Hashes the numbers that are asked about.
+    pub key: ListKey,
+    /// The network's own numbers.
+    pub own: Option<NumberSet>,
+    /// Numbers whose calls the called party pays.
+    pub payers: Option<NumberSet>,
+    /// Ported numbers with their networks.
+    pub ports: Option<NumberWords>,
+}
+
+impl Rating {
+    /// 16 hex digits for each of [`Rating::contents`], equal on instances that agree: the deck's begin its
+    /// SHA-256, a list's are made under the keyring's oldest key, `-` where all keys are gone.
+    pub fn fingerprints(&self, keyring: &Keyring, domain: &str) -> Vec<String> {
+        let macs = FieldMacs::new(keyring, domain, &[FINGERPRINT]);
+        let mac = (0..keyring.epochs().len()).find_map(|at| macs.mac(EpochIndex(at), 0));
+        let print = |content: &Content| match (content.list, mac) {
+            (ListName::Deck, _) => HEXLOWER.encode(&content.hash[..8]),
+            (_, Some(mac)) => HEXLOWER.encode(&mac.domain(&content.hash)[..8]),
+            (_, None) => "-".to_owned(),
+        };
+        self.contents.iter().map(print).collect()
+    }
+}
+
+/// Beside the kinds of identifiers, none of which is called so.
+const FINGERPRINT: &str = "list-fingerprint";
+
+impl Lists {
+    /// What stands for a number in them.
+    pub fn tag(&self, number: &[u8]) -> Tag {
+        self.key.tag(number)
+    }
+}
+
+/// A file under `[numbers]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListName {
+    /// Prefixes with their zones.
+    Deck,
+    /// The network's own numbers.
+    Own,
+    /// Numbers whose calls the called party pays.
+    Payers,
+    /// Ported numbers with their networks.
+    Ports,
+    /// Emergency numbers.
+    Emergency,
+    /// Numbers of the voicemail service.
+    Voicemail,
+}
+
+impl ListName {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Deck,
+        Self::Own,
+        Self::Payers,
+        Self::Ports,
+        Self::Emergency,
+        Self::Voicemail,
+    ];
+
+    /// The key under `[numbers]`, and the label of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deck => "deck",
+            Self::Own => "own",
+            Self::Payers => "payers",
+            Self::Ports => "ports",
+            Self::Emergency => "emergency",
+            Self::Voicemail => "voicemail",
+        }
+    }
+}
+
+/// What may be said of a file that was read.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Which one.
+    pub list: ListName,
+    /// Rows that count.
+    pub rows: usize,
+    /// SHA-256 of its bytes. Of a short list it would tell the numbers to anyone who tries them all: it is shown
+    /// of a deck only, and of a list under a key.
+    pub hash: [u8; 32],
+}
+
+/// The files a policy names.
+#[derive(Debug, Clone)]
+pub struct RatingFiles {
+    /// The policy, for faults that stand there.
+    pub source: Source,
+    /// By [`ListName::ALL`].
+    pub named: Vec<NamedFile>,
+    /// How many numbers must share a prefix for it to be told.
+    pub min_block: u64,
+    /// Where a date begins.
+    pub zone: TimeZone,
+}
+
+/// One file and where it is named.
+#[derive(Debug, Clone)]
+pub struct NamedFile {
+    /// What it is.
+    pub list: ListName,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The place in the policy.
+    pub span: Range<usize>,
+}
+
+impl RatingFiles {
+    /// Numbers that must share a prefix, where the policy does not say.
+    pub const MIN_BLOCK: u64 = 1_000;
+}
