@@ -244,7 +244,7 @@ fn csv_payloads_of_many_rows() {
         value: payload.map(|text| text.as_bytes().to_vec()),
         ..Input::default()
     });
-    let ran = run(broker, &deployment, inputs, 11);
+    let ran = run(broker, &deployment, inputs, 12);
     let alice = EPOCH.token("phone", Scope::Domain, ALICE);
     let raw = &deployment.raw;
     let public: Vec<String> = ran.public.iter().map(Rec::text).collect();
@@ -264,16 +264,22 @@ fn csv_payloads_of_many_rows() {
                 "columns".to_owned(),
                 b"b;07700900001".to_vec()
             ),
+            // Another header row: row by row.
             (
-                format!("{raw}/0/2"),
+                format!("{raw}/0/2/0"),
                 "columns".to_owned(),
-                payloads[2].unwrap().into()
+                b"id;called;start".to_vec()
+            ),
+            (
+                format!("{raw}/0/2/1"),
+                "columns".to_owned(),
+                b"e;07700900001;1793870000".to_vec()
             ),
             (format!("{raw}/0/5"), "format".to_owned(), Vec::new()),
         ]
     );
-    // Six messages: nine rows, one tombstone, and one payload without any row.
-    assert_eq!(ran.books, [11, 3, 3, 5, 0]);
+    // Six messages: ten rows, one tombstone, and one payload without any row.
+    assert_eq!(ran.books, [12, 3, 4, 5, 0]);
     for (reason, count) in [("header", 3.0), ("comment", 1.0), ("tombstone", 1.0)] {
         let series = format!("cdrveil_records_skipped_total{{reason=\"{reason}\",partition=\"0\"}} {count}");
         assert!(ran.page.contains(&series), "{series}\n{}", ran.page);
