@@ -315,6 +315,17 @@ impl Policy {
         }
     }
 
+    /// Whether the whole value of this field is read as the call's start time in every record that is accepted: such
+    /// a value can hold nothing else.
+    pub fn is_read_as_time(&self, field: usize) -> bool {
+        self.first_time_field.is_none()
+            && match &self.time {
+                CallTime::Field(at) => *at == field,
+                CallTime::Joined(fields) => fields.contains(&field),
+                CallTime::FirstOf(_) => false,
+            }
+    }
+
     /// Whether accepted records have a restricted part.
     pub fn has_restricted(&self) -> bool {
         let unlisted = match &self.format {

@@ -21,7 +21,7 @@ pub(super) struct CsvScratch {
     plans: Vec<Plan>,
     /// Fields with an identity, in the policy's order.
     identified: Vec<usize>,
-    /// Fields whose bytes are kept, and fields whose value is taken out: for the guard.
+    /// Fields whose bytes are kept, the call's time aside, and fields whose value is taken out: for the guard.
     kept: Vec<usize>,
     taken_out: Vec<usize>,
     /// Whether a token or a label can stand in a row without quotes.
@@ -67,13 +67,13 @@ impl CsvScratch {
         };
         let those = |wanted: fn(&Action) -> bool| {
             let fields = policy.fields.iter().enumerate();
-            fields
-                .filter_map(|(at, field)| wanted(&field.action).then_some(at))
-                .collect()
+            fields.filter_map(move |(at, field)| wanted(&field.action).then_some(at))
         };
         Self {
-            kept: those(|action| matches!(action, Action::Keep)),
-            taken_out: those(|action| !matches!(action, Action::Keep | Action::Coarsen { .. })),
+            kept: those(|action| matches!(action, Action::Keep))
+                .filter(|&at| !policy.is_read_as_time(at))
+                .collect(),
+            taken_out: those(|action| !matches!(action, Action::Keep | Action::Coarsen { .. })).collect(),
             plans: plans(policy),
             identified: policy.fields.iter().enumerate().filter_map(identified).collect(),
             bare_tokens: match &policy.format {

@@ -119,6 +119,7 @@ impl JsonScratch {
             Action::Keep if holds_members(&step.record[member.value()]) => {
                 return self.unlisted(step, unlisted, &member, Some(field));
             }
+            Action::Keep if policy.is_read_as_time(field) => {}
             Action::Keep => {
                 let token = &step.record[member.value()];
                 step.guard.look(field, json::unescaped(token, &mut self.text));
