@@ -186,7 +186,21 @@ impl Engine {
         stored.into_iter().map(one).collect()
     }
 
+    /// The answer to one call. The engine listens before its services are there: a method it does not
+    /// know yet is asked for again.
     fn ask(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
+        let began = Instant::now();
+        loop {
+            match self.ask_once(method, parameters) {
+                Err(error) if error.contains("can't find service") && began.elapsed() < START => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn ask_once(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
         #[derive(Deserialize)]
         struct Answer {
             id: u64,
