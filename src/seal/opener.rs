@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
 
-use aes_gcm::aead::AeadInPlace;
+use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
@@ -128,7 +128,12 @@ impl Opener {
         let (_, cipher) = &self.keys[at];
         let mut plaintext = parts.ciphertext.to_vec();
         cipher
-            .decrypt_in_place_detached(parts.nonce.into(), &self.aad, &mut plaintext, parts.tag.into())
+            .decrypt_inout_detached(
+                parts.nonce.into(),
+                &self.aad,
+                plaintext.as_mut_slice().into(),
+                parts.tag.into(),
+            )
             .map_err(|_| OpenError::Tampered)?;
         Ok(plaintext)
     }

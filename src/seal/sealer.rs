@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use aes_gcm::aead::AeadInPlace;
+use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use thiserror::Error;
 
@@ -164,7 +164,7 @@ impl Session {
         out.extend_from_slice(plaintext);
         let tag = self
             .cipher
-            .encrypt_in_place_detached((&nonce).into(), aad, &mut out[start..]);
+            .encrypt_inout_detached((&nonce).into(), aad, (&mut out[start..]).into());
         out.extend_from_slice(&tag.map_err(|_| SealError::TooLong)?);
         Ok(())
     }

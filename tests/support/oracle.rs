@@ -110,7 +110,7 @@ pub fn open(identity: &str, topic: &str, record_id: &[u8], value: &[u8]) -> Opti
     let domain = take(&mut rest, domain.into());
     let epoch = take(&mut rest, 1)[0];
     let epoch = take(&mut rest, epoch.into());
-    let nonce = take(&mut rest, 12);
+    let nonce: &[u8; 12] = take(&mut rest, 12).try_into().unwrap();
     let mut aad = b"cdrveil/v1/seal".to_vec();
     for part in [domain, topic.as_bytes(), record_id, epoch] {
         aad.extend((part.len() as u16).to_be_bytes());

@@ -1,5 +1,7 @@
 //! Where a value could hold a number at all: eight bytes at a time, without a branch for each.
 
+use crate::cdr::guard::LEAST;
+
 /// What a byte is among the digits of a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -78,7 +80,7 @@ const fn limits(shape: [u8; 8]) -> u64 {
     u64::from_le_bytes(limits)
 }
 
-/// Walks through a text from one stretch of digits and separators, or near enough, to the next.
+/// Walks through a text from one stretch of digits and separators that has seven digits to the next.
 pub(super) struct Scan<'a> {
     text: &'a [u8],
     at: usize,
@@ -92,27 +94,47 @@ impl<'a> Scan<'a> {
         Self { text, at, percent: 0 }
     }
 
-    /// Where the next stretch of seven bytes or more begins; [`Self::resume`] behind it.
+    /// The text from the next stretch on; [`Self::resume`] behind it. One too long to be counted may have fewer digits.
     #[inline]
     pub(super) fn next(&mut self) -> Option<&'a [u8]> {
-        let mut before = 0;
         while self.at < self.text.len() {
-            let word = load(self.text, self.at);
-            let here = connected(word);
-            self.percent |= equal(word, b'%');
-            // Seven in a row lie within two words.
-            let pair = before | here << 8;
-            let two = pair & pair >> 1;
-            let four = two & two >> 2;
-            let seven = four & four >> 3;
-            if seven != 0 {
-                self.at = (self.at + seven.trailing_zeros() as usize) - 8;
-                return Some(&self.text[self.at..]);
+            let (digits, mut connected) = self.block();
+            let rest = self.text.len() - self.at;
+            while let Some((start, length)) = first_long(connected) {
+                let stretch = ones(length) << start;
+                let open = start + length == BLOCK && rest > BLOCK;
+                if (digits & stretch).count_ones() as usize >= LEAST || (open && start == 0) {
+                    self.at += start;
+                    return Some(&self.text[self.at..]);
+                }
+                if open {
+                    break;
+                }
+                connected &= !stretch;
             }
-            before = here;
-            self.at += 8;
+            if rest <= BLOCK {
+                self.at = self.text.len();
+            } else {
+                // A stretch that the block cuts is looked at from its beginning.
+                self.at += BLOCK - connected.leading_ones() as usize;
+            }
         }
         None
+    }
+
+    /// A bit for each of the next 64 bytes, the first lowest: the digits, and these with separators.
+    #[inline]
+    fn block(&mut self) -> (u64, u64) {
+        let (mut digits, mut connected) = (0, 0);
+        let words = (self.text.len() - self.at).div_ceil(8).min(BLOCK / 8);
+        for at in 0..words {
+            let word = load(self.text, self.at + 8 * at);
+            let plain = digit(word) & TOPS;
+            digits |= gather(plain) << (8 * at);
+            connected |= gather(plain | separator(word) & TOPS) << (8 * at);
+            self.percent |= equal(word, b'%');
+        }
+        (digits, connected)
     }
 
     /// Goes on so many bytes behind the stretch's beginning.
@@ -126,6 +148,24 @@ impl<'a> Scan<'a> {
     pub(super) fn percent(&self) -> bool {
         self.percent & TOPS != 0
     }
+}
+
+/// Bytes looked at together.
+const BLOCK: usize = 64;
+
+/// Where the first seven or more ones in a row begin, and how many they are.
+#[inline]
+fn first_long(bits: u64) -> Option<(usize, usize)> {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let seven = four & four >> 3;
+    let start = seven.trailing_zeros();
+    (seven != 0).then(|| (start as usize, (bits >> start).trailing_ones() as usize))
+}
+
+#[inline]
+fn ones(count: usize) -> u64 {
+    u64::MAX >> (64 - count)
 }
 
 /// Eight bytes, behind the end zeros.
@@ -160,21 +200,32 @@ pub(super) fn all_digits(text: &[u8]) -> bool {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = 0x80 * ONES;
 
-/// A bit for each of eight bytes, the first lowest: a digit or a separator. `*` too, which saves instructions.
+/// The top bit of each byte that is a digit; other bits mean nothing.
 #[inline]
-fn connected(word: u64) -> u64 {
+fn digit(word: u64) -> u64 {
+    let lanes = word ^ (u64::from(b'0') * ONES);
+    !((lanes & !TOPS).wrapping_add(0x76 * ONES) | lanes)
+}
+
+/// The top bit of each byte that is a separator, or `*`, which saves instructions; other bits mean nothing.
+#[inline]
+fn separator(word: u64) -> u64 {
     let low = word & !TOPS;
     let from_bracket = low.wrapping_add((0x80 - u64::from(b'(')) * ONES);
-    let above_nine = low.wrapping_add((0x7f - u64::from(b'9')) * ONES);
-    let between = from_bracket & !above_nine & !equal(word, b',');
-    let found = (between | equal(word, b' ') | word) & TOPS;
-    (found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    let above_slash = low.wrapping_add((0x7f - u64::from(b'/')) * ONES);
+    from_bracket & !above_slash & !equal(word, b',') | equal(word, b' ') | word
 }
 
 /// The top bit of each byte that is this ASCII character, or this with its top bit set; other bits mean nothing.
 #[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     !((word & !TOPS) ^ (u64::from(byte) * ONES)).wrapping_add(TOPS - ONES)
+}
+
+/// Top bits side by side, the first byte's lowest.
+#[inline]
+fn gather(tops: u64) -> u64 {
+    (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// Appends what the text from `start` on says once decoded; whether that can be decoded again.
