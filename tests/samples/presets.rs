@@ -23,7 +23,7 @@ const RAW: [&str; 16] = [
     "119668928",
 ];
 
-fn preset(sample: &Sample) {
+pub(super) fn preset(sample: &Sample) {
     for raw in RAW {
         assert!(!sample.public.contains(raw), "{raw}");
     }

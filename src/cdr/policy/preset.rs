@@ -15,7 +15,7 @@ use crate::cdr::policy::settings::PolicySettings;
 use crate::settings::{Fault, Source, complete};
 
 /// Name and text of each, in alphabetical order.
-const PRESETS: [(&str, &str); 18] = [
+const PRESETS: [(&str, &str); 22] = [
     ("3cx", include_str!("../../../config/presets/3cx.toml")),
     ("asterisk", include_str!("../../../config/presets/asterisk.toml")),
     (
@@ -28,6 +28,7 @@ const PRESETS: [(&str, &str); 18] = [
         include_str!("../../../config/presets/cgrates-json.toml"),
     ),
     ("cucm", include_str!("../../../config/presets/cucm.toml")),
+    ("cucm-cmr", include_str!("../../../config/presets/cucm-cmr.toml")),
     ("fcs-uk", include_str!("../../../config/presets/fcs-uk.toml")),
     (
         "freeswitch",
@@ -39,12 +40,18 @@ const PRESETS: [(&str, &str); 18] = [
     ),
     ("jbilling", include_str!("../../../config/presets/jbilling.toml")),
     ("kamailio", include_str!("../../../config/presets/kamailio.toml")),
+    ("kazoo", include_str!("../../../config/presets/kazoo.toml")),
+    (
+        "kazoo-csv",
+        include_str!("../../../config/presets/kazoo-csv.toml"),
+    ),
     ("mobile", include_str!("../../../config/presets/mobile.toml")),
     // One program's accounting, twice forked.
     ("opensips", include_str!("../../../config/presets/kamailio.toml")),
     ("plivo", include_str!("../../../config/presets/plivo.toml")),
     ("ribbon", include_str!("../../../config/presets/ribbon.toml")),
     ("teams", include_str!("../../../config/presets/teams.toml")),
+    ("telnyx", include_str!("../../../config/presets/telnyx.toml")),
     ("twilio", include_str!("../../../config/presets/twilio.toml")),
     ("zoom", include_str!("../../../config/presets/zoom.toml")),
 ];
