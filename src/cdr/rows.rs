@@ -78,6 +78,12 @@ impl Cursor {
         &self.names
     }
 
+    /// Whether no header row was read yet that names the policy's columns, where one must: what is refused
+    /// meanwhile is no record.
+    pub fn wants_header(&self) -> bool {
+        !self.past_header || self.misnamed.is_some()
+    }
+
     /// Tells the cursor that the first `bytes` of the buffer are gone.
     pub fn consumed(&mut self, bytes: usize) {
         self.at -= bytes;
