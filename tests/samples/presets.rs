@@ -175,6 +175,29 @@ BYE|{call}|{call}|{call}|200|OK|1762333260|||||||||in/1
     });
 }
 
+/// OpenSIPS: the extra columns hold URIs instead of users; a number in one has the token of the number.
+#[test]
+fn opensips_uris_have_the_tokens_of_their_numbers() {
+    preset(&Sample {
+        policy: r#"preset = "opensips"
+[numbers]
+country = "GB"
+"#,
+        input: r#"INVITE|c-1@192.0.2.7|c-1@192.0.2.7|c-1@192.0.2.7|200|OK|1762333200|sip:+447700900001@192.0.2.7:5060;transport=UDP|example.com|192.0.2.7|<sip:07700900002@example.com;user=phone>;tag=1|00447700900002@192.0.2.8|192.0.2.8
+INVITE|c-1@192.0.2.7||c-1@192.0.2.7|487|Terminated|1762333260|"Ada" <sip:anonymous@anonymous.invalid>|example.com|192.0.2.7|urn:service:sos|sip:112@192.0.2.8|192.0.2.8
+"#,
+        public: r#"INVITE|{call}|{call}|{call}|200|OK|1762333200|{ada}|||{bob}|{bob}||unknown|GB|in/0
+INVITE|{call}||{call}|487|Terminated|1762333260|_withheld|||_emergency|_emergency||emergency||in/1
+"#,
+        restricted: &[
+            r#"{"src_domain":"example.com","src_ip":"192.0.2.7","dst_domain":"192.0.2.8"}"#,
+            r#"{"src_domain":"example.com","src_ip":"192.0.2.7","dst_domain":"192.0.2.8"}"#,
+        ],
+        rejected: &[],
+        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
+    });
+}
+
 /// CGRateS: a `:` header, a comment, extra fields behind the last column.
 #[test]
 fn cgrates_headers_and_comments_are_none() {
@@ -307,17 +330,19 @@ fn twilio_keypad_words_are_no_numbers() {
 [numbers]
 country = "US"
 "#,
-        input: r#"{"page":0,"calls":[{"sid":"CA1","from":"+14155550101","from_formatted":"(415) 555-0101","to":"sip:+14155550102@192.0.2.7","caller_name":"Joe","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200"}, {"sid":"CA2","from":"+266696687","to":"+14155550102","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","uri":"/Calls/CA2"}]}
+        input: r#"{"page":0,"calls":[{"sid":"CA1","from":"+14155550101","from_formatted":"(415) 555-0101","to":"sip:+14155550102@192.0.2.7","caller_name":"Joe","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200"}, {"sid":"CA2","from":"+266696687","to":"+14155550102","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","uri":"/Calls/CA2"},{"sid":"CA3","from":"client:alice","to":"+14155550102","start_time":"Wed, 05 Nov 2025 09:17:00 +0000","duration":"1"}]}
 "#,
         public: r#"{"sid":"CA1","from":"{joe}","to":"{sue}","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/0"}
 {"sid":"CA2","from":"_withheld","to":"{sue}","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/1"}
+{"sid":"CA3","from":"{client}","to":"{sue}","start_time":"Wed, 05 Nov 2025 09:17:00 +0000","duration":"1","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/2"}
 "#,
         restricted: &[
             r#"{"from_formatted":"(415) 555-0101","caller_name":"Joe"}"#,
             r#"{"uri":"/Calls/CA2"}"#,
+            r#"{}"#,
         ],
         rejected: &[],
-        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
+        counts: "in=3 public=3 rejected=0 skipped=0 restricted=3",
     });
 }
 
