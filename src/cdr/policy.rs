@@ -11,6 +11,7 @@ mod csv;
 mod files;
 mod input;
 mod layout;
+mod nested;
 mod preset;
 mod settings;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use crate::cdr::csv::Dialect;
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-pub use crate::cdr::policy::layout::{Layout, Marker, Shape, When};
+pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
@@ -173,6 +174,11 @@ impl Action {
             Self::Coarsen { escrow, .. } => *escrow,
             Self::Keep | Self::Drop => false,
         }
+    }
+
+    /// Whether columns or members are derived from the value.
+    pub fn derives(&self) -> bool {
+        matches!(self, Self::Pseudonymise(how) if !how.derive.is_empty())
     }
 }
 

@@ -168,11 +168,7 @@ impl Cursor {
                 Marker::Column(when) => (Some(when.column), &when.values),
                 Marker::Field { field, values } => {
                     let named = || self.names.columns().get(*field).copied().flatten();
-                    let column = match csv.layout {
-                        Layout::Named { .. } => self.past_header.then(named).flatten(),
-                        Layout::Plain | Layout::Shapes { .. } => Some(*field),
-                    };
-                    (column, values)
+                    (self.past_header.then(named).flatten(), values)
                 }
             };
             let Some(cell) = column.and_then(|column| self.fields.get(column)) else {

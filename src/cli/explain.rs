@@ -280,9 +280,9 @@ fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// The columns of a record type are not the policy's, all of them, in order.
+/// The columns of a record type are not the policy's, all of them, in order; nor are those with fields inside.
 fn has_own_columns(csv: &Csv) -> bool {
-    matches!(&csv.layout, Layout::Shapes { shapes, .. } if shapes.len() > 1)
+    matches!(&csv.layout, Layout::Shapes { shapes, nested, .. } if shapes.len() > 1 || !nested.is_empty())
 }
 
 fn csv_parts(policy: &Policy, dialect: Dialect, record: &[u8]) -> io::Result<Vec<Part>> {

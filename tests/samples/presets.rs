@@ -292,7 +292,7 @@ V,,{account},{bob},05/11/2025,09:15:00,13,,,,,,0.0123,,,{ada},,,,,,,,,,,,,,,{ada
     });
 }
 
-/// Ribbon: STOP, START and ATTEMPT rows, a type of no interest, and a protocol string at the end.
+/// Ribbon: a STOP row with protocol strings, which hold fields of their own, a short START row, an ATTEMPT row, and a type of no interest.
 #[test]
 fn ribbon_record_types_have_their_own_columns() {
     preset(&Sample {
@@ -303,19 +303,19 @@ time.zone = "America/Los_Angeles"
 country = "US"
 bare = "national"
 "#,
-        input: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,11/05/2025,09:15:17.4,2,1306,16,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,4155550102,,,,+14155550101,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,192.0.2.7:1/192.0.2.8:2,"SIP,<c-1@192.0.2.7>,%22Joe%22,sip:+14155550101@192.0.2.7"
+        input: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,11/05/2025,09:15:17.4,2,1306,16,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,4155550102,,,,+14155550101,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,,192.0.2.7:1/192.0.2.8:2,,,1,,,,,415555,,,,,,,,"SIP,c-1@192.0.2.7,%22Joe%22<sip:+14155550101@192.0.2.7>;tag=9,sip:4155550102@192.0.2.8,0,,Joe",,,,,,,,14155550102,,,,,,,,tg2,"SIP,c-1@192.0.2.7",4155550101,,,,,,4155550101,9,x
 START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1
-ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,3,5,09:16:04.4,2,17,1,IP-TO-IP,PSP,0000,,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1
+ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,3,5,09:16:04.4,2,17,1,IP-TO-IP,PSP,0000,,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,,,,,,,,,,,,,,"SIP,c-1@192.0.2.7,Unavailable"
 REBOOT,sbc1,0x0003
 "#,
-        public: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,11/05/2025,09:15:17.4,,1306,16,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,{joe},RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/0
-START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,,RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/1
-ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,,5,09:16:04.4,,17,1,IP-TO-IP,PSP,0000,,{sue},,,,,,,,RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/2
+        public: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,11/05/2025,09:15:17.4,,1306,16,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,{joe},RL,0,sbc1:tg2,,,tg1,,,,,,,,,,415555,,,,,,,,"SIP,{call}",,,,,,,,,,,,,,,,tg2,"SIP,{call}",,,,,,,{joe},fixed-or-mobile,US,in/0
+START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,,RL,0,sbc1:tg2,,,tg1,,,,,,,,,,,,,,fixed-or-mobile,US,in/1
+ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,,5,09:16:04.4,,17,1,IP-TO-IP,PSP,0000,,{sue},,,,,,,,RL,0,sbc1:tg2,,,tg1,,,,,,,,,,,,,,"SIP,{call}",fixed-or-mobile,US,in/2
 "#,
         restricted: &[
-            r#"{"column24":"4155550102","column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8","column_35":"192.0.2.7:1/192.0.2.8:2","column_36":"SIP,<c-1@192.0.2.7>,%22Joe%22,sip:+14155550101@192.0.2.7"}"#,
-            r#"{"column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
-            r#"{"column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
+            r#"{"called_before_1":"4155550102","egress_local":"192.0.2.7","egress_remote":"192.0.2.8","ingress_media":"192.0.2.7:1/192.0.2.8:2","dialed":"14155550102","incoming_calling":"4155550101","ingress_protocol.3":"%22Joe%22<sip:+14155550101@192.0.2.7>;tag=9","ingress_protocol.4":"sip:4155550102@192.0.2.8","ingress_protocol.5":"0","ingress_protocol.7":"Joe","column_77":"9","column_78":"x"}"#,
+            r#"{"egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
+            r#"{"egress_local":"192.0.2.7","egress_remote":"192.0.2.8","ingress_protocol.3":"Unavailable"}"#,
         ],
         rejected: &[(3, "columns")],
         counts: "in=4 public=3 rejected=1 skipped=0 restricted=3",

@@ -34,6 +34,7 @@ impl Checker<'_> {
                     ("min_columns", input.min_columns.as_ref().map(Spanned::span)),
                     ("markers", input.markers.as_ref().map(Spanned::span)),
                     ("record", input.record.as_ref().map(Spanned::span)),
+                    ("nested", input.nested.as_ref().map(Spanned::span)),
                 ];
                 for (setting, span) in csv_only {
                     if let Some(span) = span {

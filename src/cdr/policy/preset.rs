@@ -217,6 +217,19 @@ mod tests {
         .unwrap();
         assert_eq!(fewer.fields.len(), 4);
         assert_eq!(fewer.time, CallTime::Joined(vec![1, 3]));
+        // Columns with fields inside are left out with their column, or opened by the preset's lines.
+        for (columns, fields) in [
+            (
+                "\"start_date\", \"start_time\", \"called\"]\nheader = \"name\"",
+                3,
+            ),
+            ("\"start_date\", \"start_time\", \"egress_protocol\"]", 4),
+        ] {
+            let policy = load(&format!(
+                "preset = \"ribbon\"\n[input]\ncolumns = [{columns}\ntime.zone = \"UTC\"\n[numbers]\ncountry = \"US\"\n"
+            ));
+            assert_eq!(policy.map(|policy| policy.fields.len()), Ok(fields), "{columns}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) struct InputSettings {
     pub(super) min_columns: Option<Spanned<usize>>,
     pub(super) markers: Option<Spanned<Vec<Spanned<MarkerSettings>>>>,
     pub(super) record: Option<Spanned<Vec<Spanned<RecordSettings>>>>,
+    pub(super) nested: Option<Spanned<Vec<Spanned<NestedSettings>>>>,
     pub(super) unlisted: Option<Spanned<Unlisted>>,
     pub(super) records: Option<Spanned<String>>,
     pub(super) time: Spanned<TimeSettings>,
@@ -77,6 +78,15 @@ pub(super) struct RecordSettings {
     pub(super) when: Spanned<WhenSettings>,
     pub(super) columns: Spanned<Vec<Spanned<String>>>,
     pub(super) min_columns: Option<Spanned<usize>>,
+}
+
+/// A column whose value is itself a row of fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NestedSettings {
+    pub(super) column: Spanned<String>,
+    pub(super) columns: Spanned<Vec<Spanned<String>>>,
+    pub(super) delimiter: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

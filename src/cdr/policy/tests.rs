@@ -423,7 +423,7 @@ fn what_is_wrong_with_columns_markers_and_times_is_told_at_its_place() {
         (
             "markers = [{ column = \"no\", values = [\"x\"] }]",
             "\"no\"",
-            "\"no\" is not a field",
+            "\"no\" is not among [input] columns",
         ),
         ("escape = \"a\"", "\"a\"", "escape stands in tokens"),
         ("escape = \",\"", "\"csv\"", "must differ"),
