@@ -142,7 +142,7 @@ bare = "national"
 c-1@192.0.2.7,Acme\, North \\ Co,Normal,+14155550101,4155550101,Originating,4155550101,Public,4155550102,20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,4155550102,national,to,14155550102,,local,192.0.2.7:5060,c-1@192.0.2.7,PCMU/8000,192.0.2.7,c-1@192.0.2.7,,,,Ada\, Inc.,sales,1001,2907,,,,,,,y,public,,,,,,joe@example.com,4155550101
 0003host20251105,,End
 "#,
-        public: r#"{call},Acme\, North \\ Co,Normal,{joe},{joe},Originating,{joe},Public,{sue},20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,{sue},national,to,{sue},,local,,{call},,,{call},,,,,,{account},,,,,,,,y,public,,,,,,fixed-or-mobile,US,in/0
+        public: r#"{call},Acme\, North \\ Co,Normal,{joe},{joe},Originating,{joe},Public,{sue},20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,{sue},national,to,{sue},,local,,{call},,,{call},,,,{group},,{account},,,,,,,,y,public,,,,,,fixed-or-mobile,US,in/0
 "#,
         restricted: &[
             r#"{"route":"192.0.2.7:5060","accessDeviceAddress":"192.0.2.7","group":"Ada, Inc.","department":"sales","accountCode":"1001","authorizationCode":"2907","column_49":"joe@example.com","column_50":"4155550101"}"#,
@@ -374,10 +374,10 @@ fn teams_rows_lose_names_and_keep_masked_numbers_masked() {
 [numbers]
 country = "US"
 "#,
-        input: r#"{"@odata.count":2,"value":[{"id":"9c49","callId":"c-1@192.0.2.7","userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"+14155550101","calleeNumber":"+14155550102","conferenceId":"2907"},{"id":"9c50","callId":"c-1@192.0.2.7","userId":"1001","startDateTime":"2025-11-05T09:16:00.2589935Z","duration":13,"callerNumber":"+141555501***","calleeNumber":"+14155550102"}]}
+        input: r#"{"@odata.count":2,"value":[{"id":"9c49","callId":"c-1@192.0.2.7","userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"+14155550101","calleeNumber":"+14155550102","conferenceId":"2907"},{"id":"9c50","callId":"c-1@192.0.2.7","userId":"1001","inviteDateTime":"2025-11-05T09:16:00.2589935Z","startDateTime":"0001-01-01T00:00:00Z","successfulCall":false,"finalSipCode":487,"duration":0,"callerNumber":"+141555501***","calleeNumber":"+14155550102"}]}
 "#,
         public: r#"{"id":"9c49","callId":"{call}","userId":"{account}","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"{joe}","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/0"}
-{"id":"9c50","callId":"{call}","userId":"{account}","startDateTime":"2025-11-05T09:16:00.2589935Z","duration":13,"callerNumber":"_masked","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/1"}
+{"id":"9c50","callId":"{call}","userId":"{account}","inviteDateTime":"2025-11-05T09:16:00.2589935Z","startDateTime":"0001-01-01T00:00:00Z","successfulCall":false,"finalSipCode":487,"duration":0,"callerNumber":"_masked","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/1"}
 "#,
         restricted: &[
             r#"{"userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","conferenceId":"2907"}"#,
@@ -388,7 +388,7 @@ country = "US"
     });
 }
 
-/// Zoom Phone: a call log's page, an extension as a JSON number.
+/// Zoom Phone: a call log's page, an extension as a JSON number, and an entry of the call history that took its place.
 #[test]
 fn zoom_extensions_may_be_numbers() {
     preset(&Sample {
@@ -397,13 +397,17 @@ fn zoom_extensions_may_be_numbers() {
 country = "US"
 extensions = { digits = [5, 5], tenant = "acme" }
 "#,
-        input: r#"{"call_logs":[{"id":"6d-1","user_id":"ada","caller_name":"Joe","caller_number":"+14155550101","callee_number":"14155550102","callee_name":"Ada","date_time":"2025-11-05T09:15:00Z","duration":13,"path":"pstn"}]}
+        input: r#"{"call_logs":[{"id":"6d-1","user_id":"ada","caller_name":"Joe","caller_number":"+14155550101","callee_number":"14155550102","callee_name":"Ada","date_time":"2025-11-05T09:15:00Z","duration":13,"path":"pstn"},{"id":"6d-2","call_path_id":"6d-0","connect_type":"external","direction":"outbound","caller_ext_id":"ada","caller_name":"Ada","caller_email":"ada@example.com","caller_did_number":"+14155550101","caller_ext_number":10101,"callee_did_number":"+14155550102","start_time":"2025-11-05T09:16:00Z","end_time":"2025-11-05T09:16:13Z","duration":13,"call_result":"connected","client_code":"1001","department":"sales"}]}
 "#,
         public: r#"{"id":"6d-1","user_id":"{login}","caller_number":"{joe}","callee_number":"{sue}","date_time":"2025-11-05T09:15:00Z","duration":13,"callee_number_class":"fixed-or-mobile","callee_number_country":"US","record_id":"in/0"}
+{"id":"6d-2","call_path_id":"6d-0","connect_type":"external","direction":"outbound","caller_ext_id":"{login}","caller_did_number":"{joe}","caller_ext_number":"{extension}","callee_did_number":"{sue}","start_time":"2025-11-05T09:16:00Z","end_time":"2025-11-05T09:16:13Z","duration":13,"call_result":"connected","client_code":"{account}","callee_did_number_class":"fixed-or-mobile","callee_did_number_country":"US","record_id":"in/1"}
 "#,
-        restricted: &[r#"{"user_id":"ada","caller_name":"Joe","callee_name":"Ada","path":"pstn"}"#],
+        restricted: &[
+            r#"{"user_id":"ada","caller_name":"Joe","callee_name":"Ada","path":"pstn"}"#,
+            r#"{"caller_ext_id":"ada","caller_name":"Ada","caller_email":"ada@example.com","client_code":"1001","department":"sales"}"#,
+        ],
         rejected: &[],
-        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
     });
 }
 

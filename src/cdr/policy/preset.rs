@@ -187,9 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_a_presets_fields_says_why() {
+    fn every_preset_names_its_source_and_every_line_of_its_fields_says_why() {
         for (name, text) in PRESETS {
-            let (_, fields) = text.split_once("\n[fields]\n").unwrap();
+            let (header, fields) = text.split_once("\n[fields]\n").unwrap();
+            assert!(header.contains("\n# Source: "), "{name}");
             for line in fields
                 .lines()
                 .filter(|line| !line.is_empty() && !line.starts_with('#'))
