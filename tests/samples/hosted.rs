@@ -101,3 +101,21 @@ INTEGER,INTEGER,INTEGER,INTEGER,VARCHAR(50),INTEGER,INTEGER,INTEGER,INTEGER,INTE
         counts: "in=5 public=2 rejected=1 skipped=2 restricted=2",
     });
 }
+
+/// Gamma: the UK standard's columns under its own names, in quotes; an inbound call, whose other party is the caller.
+#[test]
+fn gamma_columns_have_names_of_their_own() {
+    preset(&Sample {
+        policy: r#"preset = "gamma"
+"#,
+        input: r#""Call Type","Customer Identifier","Non-Charged Party","Call Date","Call Time","Duration","Description","Salesprice","DDI","Record ID","Caller Line Identity","User ID"
+"I","1001","07700900001","05/11/2025","09:15:00","13","Town","0.0123","07700900002","c-1@192.0.2.7","07700900001","ada"
+"#,
+        public: r#"Call Type,Call Cause Definition Required,Customer Identifier,Non-Charged Party,Call Date,Call Time,Duration,Bytes Transmitted,Bytes Received,Description,Chargecode,Time Band,Salesprice,Salesprice (Pre-Bundle),Extension,DDI,Grouping ID,Call Class (Feature),Carrier,Recording,VAT,Country of Origin,Network,Retail Tariff Code,Remote Network,APN,Diverted Number,Ring time,Record ID,Currency,Caller Line Identity,Network Access Reference,NGCS Access Charge,NGCS Service Charge,Total Bytes Transferred,User ID,Onward Billing Reference,Contract Name,Bundle Name,Bundle Allowance,Discount Reference,Routing Code,Non-Charged Party_class,Non-Charged Party_country,record_id
+"I",,{account},{ada},"05/11/2025","09:15:00","13",,,,,,"0.0123",,,{bob},,,,,,,,,,,,,{call},,{ada},,,,,,,,,,,,unknown,GB,in/0
+"#,
+        restricted: &[r#"{"Description":"Town","User ID":"ada"}"#],
+        rejected: &[],
+        counts: "in=2 public=1 rejected=0 skipped=1 restricted=1",
+    });
+}

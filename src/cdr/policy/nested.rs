@@ -49,8 +49,8 @@ impl Checker<'_> {
         let mut checked = Vec::new();
         for (at, nested) in all.get_ref().iter().enumerate() {
             let nested = nested.get_ref();
-            let named = |other: &Spanned<NestedSettings>| other.get_ref().column == nested.column;
-            if all.get_ref()[..at].iter().any(named) {
+            let same = |other: &Spanned<NestedSettings>| other.get_ref().column == nested.column;
+            if all.get_ref()[..at].iter().any(same) {
                 self.fault(
                     nested.column.span(),
                     "[[input.nested]] names this column twice: put its fields into one list",

@@ -15,7 +15,7 @@ use crate::cdr::policy::settings::PolicySettings;
 use crate::settings::{Fault, Source, complete};
 
 /// Name and text of each, in alphabetical order.
-const PRESETS: [(&str, &str); 22] = [
+const PRESETS: [(&str, &str); 23] = [
     ("3cx", include_str!("../../../config/presets/3cx.toml")),
     ("asterisk", include_str!("../../../config/presets/asterisk.toml")),
     (
@@ -38,6 +38,7 @@ const PRESETS: [(&str, &str); 22] = [
         "freeswitch-json",
         include_str!("../../../config/presets/freeswitch-json.toml"),
     ),
+    ("gamma", include_str!("../../../config/presets/gamma.toml")),
     ("jbilling", include_str!("../../../config/presets/jbilling.toml")),
     ("kamailio", include_str!("../../../config/presets/kamailio.toml")),
     ("kazoo", include_str!("../../../config/presets/kazoo.toml")),
