@@ -21,7 +21,7 @@ const KEY: &str = "babde77dbb3bb36b3ab0ad8654cad3b8622718bbb5d45be1dcb01df30b9b6
 
 /// What `{name}` stands for in expected lines: tokens computed with Python's hmac and hashlib from
 /// `docs/formats.md`, domain "billing", by kind and canonical value.
-const TOKENS: [(&str, &str); 17] = [
+const TOKENS: [(&str, &str); 18] = [
     ("{ada}", "2025-11.ikgb2zg2yyjkep5vp5osojyqke"), // phone 447700900001
     ("{bob}", "2025-11.ggtchpao6x35koe3ewy7oh5ea4"), // phone 447700900002
     ("{eve}", "2025-11.dvfurqmwi7xf5s6k7qmm3nqvta"), // phone 447700900003
@@ -38,6 +38,7 @@ const TOKENS: [(&str, &str); 17] = [
     ("{client}", "2025-11.kwy2mfscxur3vpzdv7naailjqu"), // alpha client:alice
     ("{extension}", "2025-11.haalwkk2utsr7kmbdoax2jpk5m"), // extension acme/10101
     ("{group}", "2025-11.eas4l4eidxahdb72pcwptpvqvq"), // account Ada, Inc.
+    ("{desk}", "2025-11.4txvkysep4g6geye3opuuqul5q"), // alpha Ext.101
     ("{user}", "2025-11.272q3pl62uzjui52hml25var6u"), // alpha ada
 ];
 

@@ -176,6 +176,11 @@ impl Action {
         }
     }
 
+    /// Whether a value holds several identifiers.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Pseudonymise(how) if !how.separators.is_empty())
+    }
+
     /// Whether columns or members are derived from the value.
     pub fn derives(&self) -> bool {
         matches!(self, Self::Pseudonymise(how) if !how.derive.is_empty())
@@ -195,6 +200,8 @@ pub struct Pseudonymise {
     pub escrow: bool,
     /// Index into [`Policy::kinds`].
     pub mac: usize,
+    /// What stands between several identifiers of one value; empty where a value is one.
+    pub separators: Vec<Vec<u8>>,
 }
 
 /// Which records share a token for one value.

@@ -165,6 +165,9 @@ fn public_part(action: &Action) -> String {
         Action::Keep => "as it is".to_owned(),
         Action::Restrict | Action::Drop => "blank or absent".to_owned(),
         Action::Coarsen { .. } => "the coarser value".to_owned(),
+        Action::Pseudonymise(_) if action.is_several() => {
+            "tokens or labels, with their separators".to_owned()
+        }
         Action::Pseudonymise(how) if how.derive.is_empty() => "a token or a label".to_owned(),
         Action::Pseudonymise(how) => {
             let derived: Vec<_> = how.derive.iter().map(|derived| derived.as_str()).collect();

@@ -431,6 +431,28 @@ country = "GB"
     });
 }
 
+/// 3CX, with the chain opened: each party in it has the token of its own column.
+#[test]
+fn threecx_chains_give_tokens_where_they_are_asked_for() {
+    preset(&Sample {
+        policy: r#"preset = "3cx"
+[input]
+time.zone = "Europe/London"
+[numbers]
+country = "GB"
+[fields]
+chain = { action = "pseudonymise", kind = "phone", separators = ["Chain: ", ";"] }
+"#,
+        input: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,Ext.101,+447700900001,101,,07700900001,,07700900001,,,,,,Chain: Ext.101;07700900001;sip:+447700900003@192.0.2.7;
+"#,
+        public: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,{desk},{ada},_short,,{ada},,{ada},,,,,,Chain: {desk};{ada};{eve};,,,,,,,,unknown,GB,unknown,GB,in/0
+"#,
+        restricted: &[r#"{}"#],
+        rejected: &[],
+        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+    });
+}
+
 /// CGRateS, JSON: the origin's host and the extra fields go to the sealed side.
 #[test]
 fn cgrates_objects_seal_hosts_and_extra_fields() {

@@ -221,7 +221,15 @@ impl Checker<'_> {
         let setting = output.key.as_ref()?;
         let key = self.named(setting, names, "[output] key")?;
         let field = checked.iter().find(|field| field.name == names[key])?;
-        if !matches!(field.action, Action::Pseudonymise(_)) {
+        if field.action.is_several() {
+            self.fault(
+                setting.span(),
+                format!(
+                    "[output] key: \"{}\" holds several identifiers, and a record has one key",
+                    field.name
+                ),
+            );
+        } else if !matches!(field.action, Action::Pseudonymise(_)) {
             self.fault(
                 setting.span(),
                 format!(

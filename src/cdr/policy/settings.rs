@@ -116,13 +116,19 @@ pub(super) struct TimeSettings {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a field, or a list of them: the first that is not blank"
-)]
+#[serde(untagged, expecting = "a text, or a list of them")]
 pub(super) enum Names {
     One(String),
     Many(Vec<String>),
+}
+
+impl Names {
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -164,6 +170,7 @@ pub(super) struct FieldTable {
     pub(super) with: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) derive: Vec<Spanned<String>>,
+    pub(super) separators: Option<Spanned<Names>>,
     #[serde(default)]
     pub(super) escrow: bool,
     pub(super) to: Option<Spanned<String>>,

@@ -5,6 +5,7 @@
 //! field that the row lacks is blank, and stands in its place all the same.
 
 mod nested;
+mod several;
 
 use std::ops::Range;
 
@@ -36,8 +37,10 @@ pub(super) struct CsvScratch {
     /// By column, where that is another order.
     row: Vec<Field>,
     inside: Inside,
-    /// By field; blank where the field has none.
+    /// By field; blank where the field has none, or several.
     identities: Vec<Identity>,
+    /// Of fields with separators: the field, what one element is, and where it stands in the value.
+    elements: Vec<(usize, Identity, Range<usize>)>,
     unquoted: Vec<u8>,
     written: Vec<u8>,
     name: String,
@@ -77,7 +80,7 @@ enum Sealed {
 impl CsvScratch {
     pub(super) fn new(policy: &Policy) -> Self {
         let identified = |(at, field): (usize, &policy::Field)| {
-            matches!(field.action, Action::Pseudonymise(_)).then_some(at)
+            matches!(&field.action, Action::Pseudonymise(how) if how.separators.is_empty()).then_some(at)
         };
         let those = |wanted: fn(&Action) -> bool| {
             let fields = policy.fields.iter().enumerate();
@@ -97,6 +100,7 @@ impl CsvScratch {
             cells: Vec::new(),
             row: Vec::new(),
             inside: Inside::default(),
+            elements: Vec::new(),
             identities: vec![Identity::Empty; policy.fields.len()],
             unquoted: Vec::new(),
             written: Vec::new(),
@@ -237,6 +241,7 @@ impl CsvScratch {
     }
 
     fn identify(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+        self.elements.clear();
         for &at in &self.identified {
             if let Action::Pseudonymise(how) = &step.policy.fields[at].action {
                 let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
@@ -283,7 +288,8 @@ impl CsvScratch {
                 step.guard.look(at, &self.written);
                 self.place(step, dialect, at)
             }
-            Action::Pseudonymise(how) => self.pseudonym(step, dialect, how, at),
+            Action::Pseudonymise(how) if how.separators.is_empty() => self.pseudonym(step, dialect, how, at),
+            Action::Pseudonymise(how) => self.several(step, dialect, how, at),
         }
     }
 
@@ -386,6 +392,7 @@ impl CsvScratch {
             let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
             step.taken_out(&policy.fields[at].action, self.identities[at], value);
         }
+        self.elements(step, dialect);
         // Columns that are no field may hold a number as well.
         let behind = match &csv.layout {
             Layout::Shapes { shapes, .. } => shapes[plan].columns.len()..self.row.len(),
