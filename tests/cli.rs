@@ -421,7 +421,7 @@ const EXAMPLES: [&str; 8] = [
     "extensions",
 ];
 /// Keys that mean something beside others only, as the lines themselves say.
-const BESIDE_OTHERS: [&str; 4] = ["optional", "records", "when", "columns"];
+const BESIDE_OTHERS: [&str; 5] = ["optional", "records", "when", "column", "columns"];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {

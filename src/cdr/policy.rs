@@ -11,6 +11,7 @@ mod csv;
 mod files;
 mod input;
 mod layout;
+mod nested;
 mod preset;
 mod settings;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use crate::cdr::csv::Dialect;
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-pub use crate::cdr::policy::layout::{Layout, Marker, Shape, When};
+pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
@@ -174,6 +175,16 @@ impl Action {
             Self::Keep | Self::Drop => false,
         }
     }
+
+    /// Whether a value holds several identifiers.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Pseudonymise(how) if !how.separators.is_empty())
+    }
+
+    /// Whether columns or members are derived from the value.
+    pub fn derives(&self) -> bool {
+        matches!(self, Self::Pseudonymise(how) if !how.derive.is_empty())
+    }
 }
 
 /// How a field is pseudonymised.
@@ -189,6 +200,8 @@ pub struct Pseudonymise {
     pub escrow: bool,
     /// Index into [`Policy::kinds`].
     pub mac: usize,
+    /// What stands between several identifiers of one value; empty where a value is one.
+    pub separators: Vec<Vec<u8>>,
 }
 
 /// Which records share a token for one value.

@@ -165,6 +165,9 @@ fn public_part(action: &Action) -> String {
         Action::Keep => "as it is".to_owned(),
         Action::Restrict | Action::Drop => "blank or absent".to_owned(),
         Action::Coarsen { .. } => "the coarser value".to_owned(),
+        Action::Pseudonymise(_) if action.is_several() => {
+            "tokens or labels, with their separators".to_owned()
+        }
         Action::Pseudonymise(how) if how.derive.is_empty() => "a token or a label".to_owned(),
         Action::Pseudonymise(how) => {
             let derived: Vec<_> = how.derive.iter().map(|derived| derived.as_str()).collect();
@@ -280,9 +283,9 @@ fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// The columns of a record type are not the policy's, all of them, in order.
+/// The columns of a record type are not the policy's, all of them, in order; nor are those with fields inside.
 fn has_own_columns(csv: &Csv) -> bool {
-    matches!(&csv.layout, Layout::Shapes { shapes, .. } if shapes.len() > 1)
+    matches!(&csv.layout, Layout::Shapes { shapes, nested, .. } if shapes.len() > 1 || !nested.is_empty())
 }
 
 fn csv_parts(policy: &Policy, dialect: Dialect, record: &[u8]) -> io::Result<Vec<Part>> {

@@ -88,6 +88,11 @@ impl Checker<'_> {
             table.derive.first().map(Spanned::span),
             only("pseudonymise"),
         );
+        note(
+            "separators",
+            table.separators.as_ref().map(Spanned::span),
+            only("pseudonymise"),
+        );
         note("to", table.to.as_ref().map(Spanned::span), only("coarsen"));
         note("step", table.step.as_ref().map(Spanned::span), only("coarsen"));
         note(
@@ -150,6 +155,7 @@ impl Checker<'_> {
         };
         let scope = self.scope(name, &span, table, names)?;
         let derive = self.derived(name, kind, table, input);
+        let separators = self.separators(name, table, input);
         let mac = kinds
             .iter()
             .position(|&known| known == kind.as_str())
@@ -163,7 +169,30 @@ impl Checker<'_> {
             derive,
             escrow: table.escrow,
             mac,
+            separators,
         }))
+    }
+
+    fn separators(&mut self, name: &str, table: &FieldTable, input: &InputSettings) -> Vec<Vec<u8>> {
+        let Some(setting) = &table.separators else {
+            return Vec::new();
+        };
+        let separators = setting.get_ref().as_slice();
+        let mut wrong =
+            |fault: &str| self.fault(setting.span(), format!("fields.{name}: separators {fault}"));
+        if separators.is_empty() || separators.iter().any(String::is_empty) {
+            wrong("is what stands between the identifiers of one value, such as [\"Chain: \", \";\"]");
+        }
+        if *input.format.get_ref() == FormatSettings::Json {
+            wrong("is for CSV: a JSON value holds one identifier");
+        }
+        if !table.derive.is_empty() {
+            wrong("and derive do not go together: several numbers have no one value");
+        }
+        separators
+            .iter()
+            .map(|separator| separator.as_bytes().to_vec())
+            .collect()
     }
 
     fn scope(
@@ -363,7 +392,7 @@ impl Checker<'_> {
                         field.name, served.name
                     ),
                 );
-            } else if served.name.contains("[]") {
+            } else if served.name.contains("[]") || served.action.is_several() {
                 self.fault(
                     span,
                     format!(

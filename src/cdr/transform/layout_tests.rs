@@ -15,6 +15,10 @@ fn policy(input: &str) -> Policy {
          a = {{ action = \"pseudonymise\", kind = \"account\", escrow = true }}\n\
          b = \"restrict\"\nt = \"keep\"\nk = \"keep\"\n"
     );
+    load(text)
+}
+
+pub(super) fn load(text: String) -> Policy {
     let source = Source {
         path: "policy.toml".into(),
         text,
@@ -24,7 +28,11 @@ fn policy(input: &str) -> Policy {
 
 /// Every piece: `public | restricted`, `!reason` or the skip's word; tokens are `*`.
 fn run(input: &str, payload: &str) -> Vec<String> {
-    let policy = Arc::new(policy(input));
+    pass(policy(input), payload)
+}
+
+pub(super) fn pass(policy: Policy, payload: &str) -> Vec<String> {
+    let policy = Arc::new(policy);
     let mut transformer = Transformer::new(Arc::clone(&policy), keyring(), "billing");
     let (mut cursor, mut out, mut told) = (Cursor::default(), Outputs::default(), Vec::new());
     loop {
@@ -180,6 +188,12 @@ fn marker_rows_are_skipped_and_nothing_else_is() {
             "marker",
             "xversion=,@,*,,r | a=z b=y",
         ],
+    );
+    let named = "unlisted = \"drop\"\nmarkers = [{ column = \"t\", values = [\"x\"] }]\n";
+    holds(
+        &format!("{columns}{named}"),
+        "1,x,z,y,2\nx,@,z,y\n",
+        &["marker", "x,@,*,,r | a=z b=y"],
     );
     let typed = "header = \"name\"\nmarkers = [{ column = \"t\", values = [\"INTEGER\"] }]\n";
     holds(
