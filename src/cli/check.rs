@@ -77,7 +77,7 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "{:10} ok  {}, fingerprint {print}",
-            content.list.as_str(),
+            content.label,
             count(content.rows, "row")
         )?;
     }

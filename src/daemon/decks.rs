@@ -105,7 +105,7 @@ impl Watch {
         for (before, after) in running.contents.iter().zip(&rating.contents) {
             if after.rows < before.rows {
                 tracing::warn!(
-                    list = after.list.as_str(),
+                    list = after.label,
                     before = before.rows,
                     after = after.rows,
                     "fewer rows than before: what they priced has no zone now"
@@ -113,7 +113,7 @@ impl Watch {
             }
         }
         for facts in &facts {
-            let (list, fingerprint, rows) = (facts.list, &facts.fingerprint, facts.rows);
+            let (list, fingerprint, rows) = (&facts.list, &facts.fingerprint, facts.rows);
             tracing::info!(list, fingerprint, rows, "rate deck or list reloaded");
         }
         // In force before it is told.
@@ -134,7 +134,7 @@ pub(super) fn facts(rating: &Rating, keyring: &Keyring, domain: &str) -> Vec<Dec
         .iter()
         .zip(prints)
         .map(|(content, fingerprint)| DeckFacts {
-            list: content.list.as_str(),
+            list: content.label.clone(),
             fingerprint,
             rows: content.rows,
         })

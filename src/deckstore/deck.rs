@@ -72,7 +72,7 @@ pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>>
                     DeckFault::Overlap { other } | DeckFault::Gap { other } => {
                         format!(
                             "{fault} (line {})",
-                            line(file, starts.get(other).copied().unwrap_or_default())
+                            file.line(starts.get(other).copied().unwrap_or_default())
                         )
                     }
                     _ => fault.to_string(),
@@ -82,10 +82,6 @@ pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>>
             table.finish(()).and(Err(Vec::new()))
         }
     }
-}
-
-fn line(file: &Text, at: usize) -> usize {
-    memchr::memchr_iter(b'\n', &file.text.as_bytes()[..at]).count() + 1
 }
 
 /// The columns that the header row names.

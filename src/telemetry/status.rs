@@ -386,11 +386,11 @@ pub struct DeckStatus {
 /// What may be shown of the deck or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeckFacts {
-    /// deck, own, payers, ports.
-    pub list: &'static str,
+    /// deck, own, payers, ports, emergency, voicemail, or `maps.<name>`.
+    pub list: String,
     /// Equal on all instances that agree.
     pub fingerprint: String,
-    /// Rows of the deck, numbers of a list.
+    /// Rows of the deck or map, numbers of a list.
     pub rows: usize,
 }
 

@@ -312,16 +312,20 @@ impl CsvScratch {
     fn appended(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
         for place in 0..self.plans[plan].derived.len() {
             let at = self.plans[plan].derived[place];
-            let Action::Pseudonymise(how) = &step.policy.fields[at].action else {
-                continue;
-            };
-            for &derived in &how.derive {
-                step.out.public.push(dialect.delimiter);
+            let field = &step.policy.fields[at];
+            if let Action::Pseudonymise(how) = &field.action {
+                for &derived in &how.derive {
+                    self.written.clear();
+                    step.pseudonyms
+                        .derive(self.identities[at], derived, &mut self.written);
+                    self.append(step, dialect, at)?;
+                }
+            }
+            for &map in &field.maps {
+                let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
                 self.written.clear();
-                step.pseudonyms
-                    .derive(self.identities[at], derived, &mut self.written);
-                step.guard.look(at, &self.written);
-                self.place(step, dialect, at)?;
+                step.pseudonyms.map(map, value, &mut self.written);
+                self.append(step, dialect, at)?;
             }
         }
         if step.policy.record_id.is_some() {
@@ -330,6 +334,13 @@ impl CsvScratch {
                 .map_err(|_| Reason::Format)?;
         }
         Ok(())
+    }
+
+    /// What was derived of a field, behind the last column.
+    fn append(&mut self, step: &mut Step<'_>, dialect: Dialect, at: usize) -> Result<(), Refusal> {
+        step.out.public.push(dialect.delimiter);
+        step.guard.look(at, &self.written);
+        self.place(step, dialect, at)
     }
 
     fn guard(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
@@ -362,15 +373,13 @@ impl CsvScratch {
 /// What is written of each shape of row.
 fn plans(policy: &Policy) -> Vec<Plan> {
     let all: Vec<usize> = (0..policy.fields.len()).collect();
-    let plan = |order: &[usize], joined| {
-        Plan {
+    let plan = |order: &[usize], joined| Plan {
         parts: parts(&policy.fields, order, joined),
         derived: order
             .iter()
             .copied()
-            .filter(|&at| matches!(&policy.fields[at].action, Action::Pseudonymise(how) if !how.derive.is_empty()))
+            .filter(|&at| !policy.derived_words(&policy.fields[at]).is_empty())
             .collect(),
-    }
     };
     match &policy.format {
         Format::Json { .. } => Vec::new(),

@@ -12,6 +12,8 @@ mod derived_tests;
 mod json;
 #[cfg(test)]
 mod layout_tests;
+#[cfg(test)]
+mod mapped_tests;
 mod pseudonyms;
 pub mod subscribers;
 #[cfg(test)]
