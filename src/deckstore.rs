@@ -12,6 +12,7 @@ mod table;
 mod tests;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -64,6 +65,20 @@ pub fn load(policy: &Policy) -> Result<(Rating, Stamp), Vec<Fault>> {
     }
 }
 
+/// What the policy's deck, which was read, lacks of a former one: its rows there.
+///
+/// # Errors
+///
+/// Faults of the former deck, or that the policy names none.
+pub fn lacking(policy: &Policy, former: &Path) -> Result<Vec<Fault>, Vec<Fault>> {
+    let told = |message: String| vec![Fault::whole(former, message)];
+    let Some(deck) = &policy.rating.deck else {
+        return Err(told("the policy names no deck to compare it with".to_owned()));
+    };
+    let text = Text::open(former).map_err(|error| told(format!("it cannot be read: {error}")))?;
+    deck::lacking(&text, &policy.rating_files, deck)
+}
+
 /// What was read so far.
 struct Parts {
     rating: Rating,
@@ -109,7 +124,8 @@ impl Parts {
     fn list(&mut self, policy: &Policy, list: ListName, file: &Text) -> Result<usize, Vec<Fault>> {
         Ok(match list {
             ListName::Deck => {
-                let deck = deck::read(file, &policy.rating_files)?;
+                let (deck, warnings) = deck::read(file, &policy.rating_files)?;
+                self.rating.warnings = warnings;
                 self.rating.deck.insert(deck).rows()
             }
             ListName::Own => {
@@ -178,17 +194,20 @@ struct Text {
 
 impl Text {
     fn read(files: &RatingFiles, named: &NamedFile) -> Result<Self, Vec<Fault>> {
-        let text = fs::read_to_string(&named.path).map_err(|error| {
+        Self::open(&named.path).map_err(|error| {
             let setting = match named.file {
                 FileName::List(list) => format!("[numbers] {}", list.as_str()),
                 FileName::Map(at) => format!("[maps.{}] file", files.maps[at].name),
             };
             let message = format!("{setting}: {} cannot be read: {error}", named.path.display());
             vec![files.source.fault(named.span.clone(), message)]
-        })?;
+        })
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            path: named.path.clone(),
-            text: Zeroizing::new(text),
+            path: path.to_owned(),
+            text: Zeroizing::new(fs::read_to_string(path)?),
         })
     }
 

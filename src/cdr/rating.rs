@@ -15,7 +15,7 @@ use crate::number::Listed;
 use crate::number::deck::Deck;
 use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
 use crate::pseudonym::list::{ListKey, NumberSet, NumberWords, Tag};
-use crate::settings::Source;
+use crate::settings::{Fault, Source};
 
 /// A deck and lists that belong together; swapped as one under running lanes.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Rating {
     pub maps: Vec<Map>,
     /// What was read, in the order of [`RatingFiles::named`].
     pub contents: Vec<Content>,
+    /// What is allowed but tells or costs something: for `cdrveil check`.
+    pub warnings: Vec<Fault>,
 }
 
 /// Lists under one key.
@@ -137,6 +139,13 @@ pub struct Content {
     /// SHA-256 of its bytes. Of a short list it would tell the numbers to anyone who tries them all: it is shown
     /// of a deck only, and of a list or map under a key.
     pub hash: [u8; 32],
+}
+
+impl Content {
+    /// Whether it is the rate deck.
+    pub fn is_deck(&self) -> bool {
+        self.file == FileName::List(ListName::Deck)
+    }
 }
 
 /// The files a policy names.

@@ -68,7 +68,7 @@ fn watch(folder: &Path) -> Watch {
         changing: None,
     };
     let rating = watch.current.load_full();
-    watch.telemetry.deck_loaded(watch.facts(&rating), Now::read());
+    watch.telemetry.deck_loaded(watch.facts(&rating), 0, Now::read());
     watch
 }
 
@@ -100,6 +100,32 @@ fn a_new_deck_is_taken_when_it_has_settled_or_at_once_when_asked() {
         "{page}"
     );
     assert!(page.contains("cdrveil_deck_rows{list=\"deck\"} 3\n"), "{page}");
+}
+
+#[test]
+fn a_smaller_deck_is_taken_and_its_lost_prefixes_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = watch(folder.path());
+    let shown = |watch: &Watch| watch.telemetry.status(Now::read()).deck.lost_prefixes;
+    write(
+        folder.path(),
+        "deck.csv",
+        "prefix,zone\n+44,ONE\n+447,TWO\n+1,THREE\n",
+    );
+    watch.look(Asked::Yes);
+    assert_eq!(shown(&watch), 0);
+    // As many rows as before.
+    write(
+        folder.path(),
+        "deck.csv",
+        "prefix,zone\n+44,ONE\n+33,TWO\n+34,THREE\n",
+    );
+    watch.look(Asked::Yes);
+    assert_eq!((shown(&watch), rows(&watch)), (2, 3));
+    let page = watch.telemetry.metrics(Now::read());
+    assert!(page.contains("cdrveil_deck_lost_prefixes 2\n"), "{page}");
+    watch.look(Asked::Yes);
+    assert_eq!(shown(&watch), 0);
 }
 
 #[test]

@@ -352,6 +352,30 @@ fn a_fault_has_its_place_and_a_cure_and_shows_no_number() {
 }
 
 #[test]
+fn zones_of_one_number_are_warned_of_at_their_row() {
+    let text = "prefix,zone\n+44,UK\n+447700900123,VIP\n+447700900124,UK\n";
+    let rating = load_with("deck.csv", text).unwrap();
+    let told: Vec<String> = rating.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("deck.csv:3:1: no other number has this row's zone"),
+        "{told:?}"
+    );
+    assert!(
+        !told[0].contains("900123") && !told[0].contains("VIP"),
+        "{told:?}"
+    );
+    let many: String = (100..130).map(|at| format!("+447700900{at},V{at}\n")).collect();
+    let rating = load_with("deck.csv", &format!("prefix,zone\n{many}")).unwrap();
+    assert_eq!(rating.warnings.len(), 21);
+    assert!(
+        rating.warnings[20]
+            .to_string()
+            .ends_with("10 more zones hold a single number")
+    );
+}
+
+#[test]
 fn faults_beyond_the_first_few_are_counted() {
     let text = "x\n".repeat(30);
     let faults = load_with("own.txt", &text).unwrap_err();

@@ -375,6 +375,8 @@ pub struct KeyringStatus {
 pub struct DeckStatus {
     /// When they were loaded.
     pub loaded: UnixMillis,
+    /// Prefixes of the deck before that the one in use lacks.
+    pub lost_prefixes: usize,
     /// Whether the last load worked.
     pub last_reload_ok: bool,
     /// Why the last load was refused.

@@ -474,6 +474,7 @@ fn full_page() -> String {
             fingerprint: "aa".to_owned(),
             rows: 3,
         }],
+        0,
         now,
     );
     telemetry.keyring_loaded(keyring("aa"), now);

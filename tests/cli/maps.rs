@@ -1,4 +1,4 @@
-//! A mapping file through `check`, `apply` and `explain`.
+//! Mapping files and decks through `check`, `apply` and `explain`.
 
 use crate::{APPLY, Place, ROW};
 
@@ -56,4 +56,42 @@ fn a_zone_of_one_cell_is_refused() {
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn check_tells_what_the_deck_lacks_and_which_zones_are_one_numbers() {
+    let place = Place::new();
+    place.edit("policy.toml", "# deck   =", "deck =");
+    place.write("deck.csv", "prefix,zone\n+44,UK\n+447700900123,VIP\n");
+    place.write(
+        "old.csv",
+        "prefix,zone\n+44,UK\n+4479,M\n+1,US\n+447700900124,VIP\n",
+    );
+    let ran = place.run("check --config cdrveil.toml --offline --against old.csv");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for part in [
+        "warning: deck.csv:3:1: no other number has this row's zone",
+        "warning: old.csv:3:1: the new deck lacks this prefix: a shorter one prices its numbers now",
+        "warning: old.csv:4:1: the new deck lacks this prefix: its numbers have no zone now",
+        "warning: old.csv:5:1: the new deck lacks this prefix: a shorter one",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(
+        !ran.out.contains("90012") && !ran.out.contains("old.csv:2:"),
+        "{}",
+        ran.out
+    );
+    place.write("old.csv", "prefix,zone\n+44\n");
+    let ran = place.run("check --config cdrveil.toml --offline --against old.csv");
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.err.contains("old.csv:2:1: the row has 1 values"),
+        "{}",
+        ran.err
+    );
+    place.edit("policy.toml", "deck =", "# deck   =");
+    let ran = place.run("check --config cdrveil.toml --offline --against none.csv");
+    assert_eq!(ran.code, 78);
+    assert!(ran.err.contains("the policy names no deck"), "{}", ran.err);
 }
