@@ -4,7 +4,7 @@
 //! Where the layout is not plain, cells are first brought to their fields: a
 //! field that the row lacks is blank, and stands in its place all the same.
 
-use crate::cdr::csv::{self, Dialect, Field};
+use crate::cdr::csv::{self, Dialect, Field, Quoting};
 use crate::cdr::header::HeaderMap;
 use crate::cdr::policy::{
     self, Action, CallTime, Csv, Format, Layout, Policy, Pseudonymise, Scope, Unlisted,
@@ -346,7 +346,13 @@ impl CsvScratch {
     fn guard(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
         let dialect = csv.dialect;
         for &at in &self.kept {
-            step.guard.look(at, &step.record[self.cells[at].range()]);
+            let cell = self.cells[at];
+            step.guard.look(at, &step.record[cell.range()]);
+            // Who reads the value sees no escapes, and they may stand between the digits of a number.
+            if matches!(cell.quoting(), Quoting::QuotedEscaped | Quoting::PlainEscaped) {
+                let value = csv::value(dialect, step.record, cell, &mut self.unquoted);
+                step.guard.look(at, value);
+            }
         }
         if !step.guard.is_suspicious() {
             return Ok(());

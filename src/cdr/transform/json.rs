@@ -325,10 +325,13 @@ impl JsonScratch {
         let policy = step.policy;
         for (member, &identity) in self.members.iter().zip(&self.identities) {
             let token = &step.record[member.value()];
-            let value = match json::scalar(token, &mut self.text) {
-                Scalar::Text(value) | Scalar::Number(value) => value,
-                Scalar::Container => token,
-                Scalar::Bool | Scalar::Null => continue,
+            let value = match token.first() {
+                // Some writers escape every + as \u002B.
+                Some(b'{' | b'[') => json::unescaped(token, &mut self.text),
+                _ => match json::scalar(token, &mut self.text) {
+                    Scalar::Text(value) | Scalar::Number(value) => value,
+                    Scalar::Bool | Scalar::Null | Scalar::Container => continue,
+                },
             };
             let action = index(member).map_or(&Action::Drop, |field| &policy.fields[field].action);
             step.taken_out(action, identity, value);

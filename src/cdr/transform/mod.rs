@@ -186,14 +186,15 @@ impl Step<'_> {
                     },
                     _,
                 ) => self.guard.number(&number, raw),
-                (Identity::Value { .. }, Kind::Phone)
-                | (
+                // Nobody's; and what is left of a masked number, another masked copy shows as well.
+                (
                     Identity::Label {
-                        label: Label::Feature,
+                        label: Label::Withheld | Label::Masked,
                         ..
                     },
                     _,
-                ) => {
+                ) => {}
+                (Identity::Value { .. }, Kind::Phone) | (Identity::Label { .. }, _) => {
                     self.guard.wrapped(raw);
                 }
                 (
@@ -204,8 +205,7 @@ impl Step<'_> {
                 }
                 // A call's id is no subscriber's, and switches make it of the time. Addresses of one network
                 // share most of their digits.
-                (Identity::Value { .. }, Kind::Call | Kind::Ip)
-                | (Identity::Empty | Identity::Label { .. }, _) => {}
+                (Identity::Value { .. }, Kind::Call | Kind::Ip) | (Identity::Empty, _) => {}
             },
         }
     }
