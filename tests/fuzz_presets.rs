@@ -9,12 +9,16 @@
 
 #[path = "fuzz/generate.rs"]
 mod generate;
+#[path = "fuzz/mark.rs"]
+mod mark;
 #[path = "samples/presets.rs"]
 mod presets;
 #[path = "fuzz/search.rs"]
 mod search;
 #[path = "fuzz/template.rs"]
 mod template;
+#[path = "fuzz/write.rs"]
+mod write;
 
 use std::convert::Infallible;
 use std::fs;
@@ -33,7 +37,8 @@ use cdrveil::seal::recipient::Recipients;
 use cdrveil::settings::Source;
 
 use crate::generate::{Damage, Generator};
-use crate::search::{Search, Verdict};
+use crate::mark::Mark;
+use crate::search::{Search, Verdict, shows};
 use crate::template::Templates;
 
 /// Records over all presets where nothing else is said: seconds.
@@ -219,5 +224,32 @@ fn every_preset_has_a_sample_to_begin_with() {
     let samples = include_str!("samples/presets.rs");
     for name in presets_in_config() {
         assert!(samples.contains(&format!("preset = \"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn copies_are_what_the_docs_call_so() {
+    let mark = Mark::phone(b"44", b"7700900123");
+    for (text, expected) in [
+        ("447700900123", true),
+        ("SIP/07700900123-0001", true),
+        ("x99447700900123456", true),
+        ("+44 (0) 7700.900-123", true),
+        ("07700\u{a0}900123", true),
+        ("%2B44%37700900123", true),
+        ("%252537700900123", true),
+        ("4477009001", true),
+        ("x 700900123 y", true),
+        ("x00900123y", true),
+        ("7009001", true),
+        ("770090012", true),
+        ("0900123", false),
+        ("447700900199", false),
+        ("700900123456", true),
+        ("1700900123", false),
+        ("7700,900123", false),
+        ("2025-11-05 09:15:00", false),
+    ] {
+        assert_eq!(shows(text.as_bytes(), &mark), expected, "{text}");
     }
 }

@@ -201,6 +201,8 @@ impl Guard {
         };
         if plain && self.is_no_time(value) {
             self.add_whole(value);
+        } else {
+            self.international(value);
         }
     }
 
@@ -268,6 +270,14 @@ impl Guard {
         self.add_digits(value);
         if self.run.drop_trunk_zero() {
             self.add_digits(b"+");
+        }
+        // Behind something else: `5/+447700900123`.
+        if value
+            .trim_ascii_start()
+            .get(1..)
+            .is_some_and(|rest| rest.contains(&b'+'))
+        {
+            self.international(value);
         }
     }
 

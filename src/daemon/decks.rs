@@ -101,14 +101,18 @@ impl Watch {
 
     fn swap(&self, rating: Rating) {
         let facts = self.facts(&rating);
-        let lost = self.compare(&rating);
+        let gone = self.compare(&rating);
         for facts in &facts {
-            let (list, fingerprint, rows) = (&facts.list, &facts.fingerprint, facts.rows);
+            let DeckFacts {
+                list,
+                fingerprint,
+                rows,
+            } = facts;
             tracing::info!(list, fingerprint, rows, "rate deck or list reloaded");
         }
         // In force before it is told.
         self.current.store(Arc::new(rating));
-        self.telemetry.deck_loaded(facts, lost, Now::read());
+        self.telemetry.deck_loaded(facts, gone, Now::read());
     }
 
     /// How many prefixes of the running deck the new one lacks; told with what else is missing.

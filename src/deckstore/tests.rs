@@ -365,8 +365,8 @@ fn zones_of_one_number_are_warned_of_at_their_row() {
         !told[0].contains("900123") && !told[0].contains("VIP"),
         "{told:?}"
     );
-    let many: String = (100..130).map(|at| format!("+447700900{at},V{at}\n")).collect();
-    let rating = load_with("deck.csv", &format!("prefix,zone\n{many}")).unwrap();
+    let many: Vec<String> = (100..130).map(|at| format!("+447700900{at},V{at}")).collect();
+    let rating = load_with("deck.csv", &format!("prefix,zone\n{}", many.join("\n"))).unwrap();
     assert_eq!(rating.warnings.len(), 21);
     assert!(
         rating.warnings[20]

@@ -4,13 +4,15 @@
 
 use std::ops::Range;
 
-use cdrveil::cdr::csv::{self, Dialect};
+use cdrveil::cdr::csv::Dialect;
 use cdrveil::cdr::identifier::Kind;
 use cdrveil::cdr::json;
 use cdrveil::cdr::policy::{Action, Format, Policy};
 use fastrand::Rng;
 
+use crate::mark::{Mark, What};
 use crate::template::{Slot, Template, Templates};
+use crate::write::{ESCAPED, write_cell, write_member};
 
 /// What was done to a record beside its values.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,54 +20,6 @@ pub enum Damage {
     /// Nothing that could change where rows begin and end.
     None,
     Bytes,
-}
-
-/// What a mark is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// A phone number: international digits.
-    Phone,
-    /// IMSI, IMEI, account: digits.
-    Digits,
-    /// A name or an address: a word that nothing else holds.
-    Word,
-}
-
-/// One identifier of a record, made for it.
-pub struct Mark {
-    pub what: What,
-    text: [u8; 24],
-    length: usize,
-    /// Digits of the country code.
-    code: usize,
-}
-
-impl Mark {
-    fn new(what: What, parts: [&[u8]; 2]) -> Self {
-        let mut text = [0; 24];
-        let (code, length) = (parts[0].len(), parts[0].len() + parts[1].len());
-        text[..code].copy_from_slice(parts[0]);
-        text[code..length].copy_from_slice(parts[1]);
-        Self {
-            what,
-            text,
-            length,
-            code,
-        }
-    }
-
-    pub fn phone(code: &[u8], national: &[u8]) -> Self {
-        Self::new(What::Phone, [code, national])
-    }
-
-    pub fn text(&self) -> &[u8] {
-        &self.text[..self.length]
-    }
-
-    /// Without the country code.
-    pub fn national(&self) -> &[u8] {
-        &self.text[self.code..self.length]
-    }
 }
 
 pub struct Generator<'a> {
@@ -292,7 +246,9 @@ impl<'a> Generator<'a> {
 
     fn address(&mut self, out: &mut Vec<u8>) {
         let [a, b, c] = [self.rng.u8(..), self.rng.u8(..), self.rng.u8(..)];
-        out.extend_from_slice(format!("10.{a}.{b}.{c}").as_bytes());
+        let address = format!("10.{a}.{b}.{c}");
+        self.marks.push(Mark::new(What::Word, [b"", address.as_bytes()]));
+        out.extend_from_slice(address.as_bytes());
     }
 
     fn account(&mut self, out: &mut Vec<u8>) {
@@ -506,65 +462,5 @@ impl<'a> Generator<'a> {
             }
         }
         Damage::Bytes
-    }
-}
-
-/// Stands before a digit that is to be written as an escape.
-const ESCAPED: u8 = 1;
-
-fn write_cell(out: &mut Vec<u8>, dialect: Dialect, slot: &Slot, value: &[u8]) {
-    let special = |byte: u8| byte == dialect.delimiter || Some(byte) == dialect.quote;
-    match (dialect.quote, dialect.escape) {
-        (_, Some(escape)) => {
-            for &byte in value {
-                match byte {
-                    ESCAPED => out.push(escape),
-                    byte if special(byte) || byte == escape => out.extend_from_slice(&[escape, byte]),
-                    byte => out.push(byte),
-                }
-            }
-        }
-        (Some(quote), None) if slot.quoted => {
-            out.push(quote);
-            for &byte in value {
-                out.extend_from_slice(if byte == quote {
-                    &[b'"', b'"']
-                } else {
-                    std::slice::from_ref(&byte)
-                });
-            }
-            out.push(quote);
-        }
-        (Some(_), None) => csv::write_value(out, dialect, value).unwrap(),
-        (None, None) => out.extend(value.iter().filter(|byte| !special(**byte))),
-    }
-}
-
-fn write_member(out: &mut Vec<u8>, slot: &Slot, value: &[u8], rng: &mut Rng) {
-    let number = !slot.quoted
-        && value.first().is_some_and(|first| (b'1'..=b'9').contains(first))
-        && value.iter().all(u8::is_ascii_digit);
-    if (value == slot.value && !slot.quoted && !value.is_empty()) || number {
-        out.extend_from_slice(value);
-    } else if !slot.quoted && value.is_empty() {
-        out.extend_from_slice(b"null");
-    } else if value.contains(&ESCAPED) || rng.u8(..) < 8 {
-        out.push(b'"');
-        let mut escaped = false;
-        for letter in String::from_utf8_lossy(value).chars() {
-            match letter {
-                '\u{1}' => escaped = true,
-                '+' => out.extend_from_slice(b"\\u002B"),
-                '"' | '\\' => out.extend_from_slice(format!("\\{letter}").as_bytes()),
-                digit if escaped => {
-                    out.extend_from_slice(format!("\\u{:04x}", digit as u32).as_bytes());
-                    escaped = false;
-                }
-                letter => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        out.push(b'"');
-    } else {
-        json::write_string(out, value);
     }
 }

@@ -10,7 +10,7 @@ use cdrveil::cdr::json::{self, PathId, Scanner};
 use cdrveil::cdr::policy::{Action, Csv, Format, Policy};
 
 use crate::RECORD_ID;
-use crate::generate::{Mark, What};
+use crate::mark::{Mark, What};
 use crate::template::fields_of;
 
 /// What a search of one public value found.
@@ -235,7 +235,7 @@ fn protects(role: Role, value: &[u8], mark: &Mark) -> bool {
         Role::Restricted => (whole && !is_time(value)) || plus,
         Role::Dropped => {
             let plain = trimmed.starts_with(b"+")
-                || trimmed.starts_with(b"0")
+                || matches!(trimmed, [b'0', b'0'..=b'9', ..])
                 || matches!(mark.text().len(), 14 | 15) && mark.what == What::Digits;
             (whole && plain && !is_time(value)) || plus
         }
@@ -297,7 +297,7 @@ fn has_plus(value: &[u8], mark: &Mark) -> bool {
 }
 
 /// Whether one of the text's readings shows the mark.
-fn shows(text: &[u8], mark: &Mark) -> bool {
+pub fn shows(text: &[u8], mark: &Mark) -> bool {
     if mark.what == What::Word {
         return memchr::memmem::find(text, mark.text()).is_some();
     }
@@ -379,7 +379,7 @@ impl Sevens {
         };
         for mark in marks.iter().filter(|mark| mark.what != What::Word) {
             for seven in mark.text().windows(7) {
-                let value = seven.iter().fold(0, next_seven);
+                let value = seven.iter().copied().fold(0, next_seven);
                 sevens.bits[value % 4096 / 64] |= 1 << (value % 64);
                 sevens.all.push(value);
             }
@@ -392,7 +392,7 @@ impl Sevens {
         let (mut value, mut count) = (0, 0);
         for byte in text {
             if byte.is_ascii_digit() {
-                value = next_seven(value, byte);
+                value = next_seven(value, *byte);
                 count += 1;
                 let maybe = count >= 7 && self.bits[value % 4096 / 64] >> (value % 64) & 1 == 1;
                 if maybe && self.all.contains(&value) {
@@ -407,7 +407,7 @@ impl Sevens {
 }
 
 /// The last seven digits as a number.
-fn next_seven(value: usize, digit: &u8) -> usize {
+fn next_seven(value: usize, digit: u8) -> usize {
     (value * 10 + usize::from(digit - b'0')) % 10_000_000
 }
 
@@ -477,32 +477,5 @@ fn unescaped(token: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<String>(token) {
         Ok(text) => text.into_bytes(),
         Err(_) => token.to_vec(),
-    }
-}
-
-#[test]
-fn copies_are_what_the_docs_call_so() {
-    let mark = Mark::phone(b"44", b"7700900123");
-    for (text, expected) in [
-        ("447700900123", true),
-        ("SIP/07700900123-0001", true),
-        ("x99447700900123456", true),
-        ("+44 (0) 7700.900-123", true),
-        ("07700\u{a0}900123", true),
-        ("%2B44%37700900123", true),
-        ("%252537700900123", true),
-        ("4477009001", true),
-        ("x 700900123 y", true),
-        ("x00900123y", true),
-        ("7009001", true),
-        ("770090012", true),
-        ("0900123", false),
-        ("447700900199", false),
-        ("700900123456", true),
-        ("1700900123", false),
-        ("7700,900123", false),
-        ("2025-11-05 09:15:00", false),
-    ] {
-        assert_eq!(shows(text.as_bytes(), &mark), expected, "{text}");
     }
 }

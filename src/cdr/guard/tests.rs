@@ -175,7 +175,7 @@ fn what_is_an_identifier() {
 #[test]
 fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     type Arm = fn(&mut Guard, &[u8]);
-    let cases: [(Arm, &str, &str, bool); 15] = [
+    let cases: [(Arm, &str, &str, bool); 17] = [
         // The + of a SIP URI percent-encoded.
         (
             Guard::restricted,
@@ -198,6 +198,9 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
         (Guard::restricted, "tel +44 (0)7700 900-123", "7700900123", true),
         (Guard::identifier, "44 (0) 7700900123", "07700900123", true),
         (Guard::wrapped, "+44 (\u{fffd}0)7700 900123", "07700900123", true),
+        // Behind other digits.
+        (Guard::dropped, "5/+447700900123", "07700900123", true),
+        (Guard::restricted, "5/+447700900123", "07700900123", true),
         // The first group reads as seconds since 1970.
         (Guard::restricted, "+1415555010 1", "4155550101", true),
         // Most of a number that reads as a day, but for what stands between its digits.

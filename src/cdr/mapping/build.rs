@@ -125,19 +125,14 @@ impl MapBuilder {
     fn entry(&mut self, value: &str) -> Entry {
         let row = self.rows;
         self.rows += 1;
-        let place = match self.places.get(value) {
-            Some(&place) => place,
-            None => {
-                let place = self.values.len() as u32;
-                self.places.insert(value.into(), place);
-                self.values.push(Value {
-                    text: value.into(),
-                    keys: 0,
-                    row,
-                });
-                place
-            }
-        };
+        let place = *self.places.entry(value.into()).or_insert_with(|| {
+            self.values.push(Value {
+                text: value.into(),
+                keys: 0,
+                row,
+            });
+            self.values.len() as u32 - 1
+        });
         self.values[place as usize].keys += 1;
         Entry { value: place, row }
     }

@@ -71,12 +71,15 @@ fn an_address_gives_the_peer_of_the_longest_prefix() {
     assert_eq!(everyone.look(b"2001:db8::1"), None);
 }
 
+/// Rows, and the place and the fault of the one to blame.
+type Case<'a> = (&'a [(&'a str, &'a str)], (usize, MapFault));
+
 #[test]
 fn maps_that_would_tell_the_key_are_refused() {
     use MapFault::{Address, FewKeys, HostBits, Key, Taken, Value, ValueDigits, ValueHoldsKey, ValueIsKey};
     let long = "x".repeat(65);
     let few = FewKeys { keys: 1, least: 2 };
-    let text: [(&[(&str, &str)], (usize, MapFault)); 10] = [
+    let text: [Case<'_>; 10] = [
         (&[("C1", "A"), ("C2", "B"), ("C3", "A")], (1, few)),
         (
             &[("C1", "A"), ("A", "B"), ("C2", "A"), ("C3", "B")],
@@ -94,7 +97,7 @@ fn maps_that_would_tell_the_key_are_refused() {
     for (rows, expected) in text {
         assert_eq!(build(KeyKind::Text, 2, rows).unwrap_err(), expected, "{rows:?}");
     }
-    let ip: [(&[(&str, &str)], (usize, MapFault)); 9] = [
+    let ip: [Case<'_>; 9] = [
         (&[("192.0.2.0/24", "A"), ("192.0.2.0/25", "B")], (0, few)),
         (&[("192.0.2.7/24", "A")], (0, HostBits)),
         (&[("192.0.2.0/33", "A")], (0, Address)),

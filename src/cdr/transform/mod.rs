@@ -186,14 +186,18 @@ impl Step<'_> {
                     },
                     _,
                 ) => self.guard.number(&number, raw),
-                // Nobody's; and what is left of a masked number, another masked copy shows as well.
+                // Nobody's; and what is left of a masked number, another masked copy shows as well. A call's id is
+                // no subscriber's, and switches make it of the time. Addresses of one network share most of their
+                // digits.
                 (
-                    Identity::Label {
+                    Identity::Empty
+                    | Identity::Label {
                         label: Label::Withheld | Label::Masked,
                         ..
                     },
                     _,
-                ) => {}
+                )
+                | (Identity::Value { .. }, Kind::Call | Kind::Ip) => {}
                 (Identity::Value { .. }, Kind::Phone) | (Identity::Label { .. }, _) => {
                     self.guard.wrapped(raw);
                 }
@@ -203,9 +207,6 @@ impl Step<'_> {
                 ) => {
                     self.guard.identifier(self.pseudonyms.canonical(start..end));
                 }
-                // A call's id is no subscriber's, and switches make it of the time. Addresses of one network
-                // share most of their digits.
-                (Identity::Value { .. }, Kind::Call | Kind::Ip) | (Identity::Empty, _) => {}
             },
         }
     }
