@@ -132,9 +132,8 @@ impl Guard {
         if digits.len() >= LEAST && self.seen.share(digits) {
             self.add_number(digits, number.national());
         }
-        // A few plans dial other digits than E.164 has (Argentina's 15): the copies are as dialled.
-        let subscriber = &digits[COUNTRY_CODE.min(digits.len())..];
-        if !raw.ends_with(subscriber) && self.resembles(raw) && self.run.read_whole(raw) {
+        // A few plans dial other digits than E.164 has (Argentina's 15, Korea's carriers): the copies are as dialled.
+        if !is_spelt_as(number, raw) && self.resembles(raw) && self.run.read_whole(raw) {
             self.add_digits(raw);
         }
     }
@@ -467,6 +466,17 @@ fn pack(digits: &[u8]) -> u32 {
 
 fn bucket(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> 22) as usize
+}
+
+/// Whether the spelling is the national number with at most `+`, zeros and the country code in front.
+#[inline]
+fn is_spelt_as(number: &E164, raw: &[u8]) -> bool {
+    let national = number.national();
+    let code = &number.digits()[..number.len() - national.len()];
+    raw.strip_suffix(national).is_some_and(|front| {
+        let front = without_zeros(front.strip_prefix(b"+").unwrap_or(front));
+        front.is_empty() || front == code
+    })
 }
 
 fn without_zeros(digits: &[u8]) -> &[u8] {

@@ -305,7 +305,7 @@ pub fn shows(text: &[u8], mark: &Mark) -> bool {
     readings(text, &mut forms);
     forms.iter().any(|form| {
         let runs = runs(form);
-        let copied = |digits: &[u8]| runs.iter().any(|run| run.copies(digits));
+        let copied = |digits: &[u8]| runs.iter().any(|run| run.copies(digits) && !run.is_date());
         copied(mark.national()) || copied(mark.text())
     })
 }
@@ -345,6 +345,21 @@ fn runs(text: &[u8]) -> Vec<Run> {
 }
 
 impl Run {
+    /// `2026-11-05 09`, `05/11/2026`: a day, with or without more behind it.
+    fn is_date(&self) -> bool {
+        let starts: Vec<usize> = (0..self.digits.len()).filter(|&at| self.begins[at]).collect();
+        let group = |nth: usize| {
+            let end = starts.get(nth + 1).copied().unwrap_or(self.digits.len());
+            std::str::from_utf8(&self.digits[*starts.get(nth)?..end]).ok()
+        };
+        let (Some(a), Some(b), Some(c)) = (group(0), group(1), group(2)) else {
+            return false;
+        };
+        let year = if a.len() == 4 { a } else { c };
+        let lengths = [a.len(), b.len(), c.len()];
+        (lengths == [4, 2, 2] || lengths == [2, 2, 4]) && (1970..2070).contains(&year.parse().unwrap_or(0))
+    }
+
     /// The identifier whole, within whatever; or without up to two digits at an end, where it ends there.
     fn copies(&self, identifier: &[u8]) -> bool {
         let cut = |left: usize, right: usize| identifier.get(left..identifier.len().checked_sub(right)?);

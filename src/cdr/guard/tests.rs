@@ -220,6 +220,22 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     }
 }
 
+/// Korea's carriers stand between the trunk 0 and a number, which canonical forms lack. Found by
+/// `tests/fuzz_presets.rs`.
+#[test]
+fn a_number_is_looked_for_as_it_was_dialled() {
+    for (raw, looked, expected) in [
+        ("+8208718047", "n208718047", true),
+        ("+8208718047", "8208718047", true),
+        ("+8208718047", "8208718048", false),
+        ("+4407700900123", "x7700900123", true),
+    ] {
+        let known = number(raw);
+        let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
+        assert_eq!(found, expected, "{raw} in {looked}");
+    }
+}
+
 #[test]
 fn a_date_is_no_number() {
     for (identifier, looked, expected) in [
