@@ -141,6 +141,9 @@ pub struct Field {
     pub plain: String,
     /// What happens to it.
     pub action: Action,
+    /// The maps that give a value of it, by their place in [`RatingFiles::maps`]: beside phone numbers, which
+    /// derive by deck and lists.
+    pub maps: Vec<usize>,
     /// Whether it lies inside another JSON value: derived values then stand beside it.
     pub nested: bool,
 }
@@ -179,11 +182,6 @@ impl Action {
     /// Whether a value holds several identifiers.
     pub fn is_several(&self) -> bool {
         matches!(self, Self::Pseudonymise(how) if !how.separators.is_empty())
-    }
-
-    /// Whether columns or members are derived from the value.
-    pub fn derives(&self) -> bool {
-        matches!(self, Self::Pseudonymise(how) if !how.derive.is_empty())
     }
 }
 
@@ -350,14 +348,29 @@ impl Policy {
 
     /// The appended names, in order: each field's derived values, then the record id.
     pub fn appended(&self) -> Vec<String> {
-        let derived = self.fields.iter().flat_map(|field| match &field.action {
-            Action::Pseudonymise(how) => how
-                .derive
-                .iter()
-                .map(|derived| format!("{}_{}", field.plain, derived.as_str()))
-                .collect(),
-            _ => Vec::new(),
+        let derived = self.fields.iter().flat_map(|field| {
+            let words = self.derived_words(field).into_iter();
+            words.map(|word| format!("{}_{word}", field.plain))
         });
         derived.chain(self.record_id.clone()).collect()
+    }
+
+    /// What is derived from a field, in order: the words behind its name in the appended ones.
+    pub fn derived_words(&self, field: &Field) -> Vec<&str> {
+        let derived = match &field.action {
+            Action::Pseudonymise(how) => &how.derive[..],
+            _ => &[],
+        };
+        let maps = field.maps.iter().map(|&map| self.map_name(map));
+        derived
+            .iter()
+            .map(|derived| derived.as_str())
+            .chain(maps)
+            .collect()
+    }
+
+    /// The name of a map.
+    pub fn map_name(&self, map: usize) -> &str {
+        &self.rating_files.maps[map].name
     }
 }

@@ -40,6 +40,7 @@ impl Checker<'_> {
         let PolicySettings {
             input,
             numbers,
+            maps,
             output,
             fields,
         } = settings;
@@ -48,7 +49,7 @@ impl Checker<'_> {
         let order = self.field_order(&input, &typed);
         let names: Vec<&str> = order.iter().map(|&at| typed[at].0.get_ref().as_str()).collect();
 
-        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), &input);
+        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), maps, &input);
         let numbers = self.numbers(numbers);
         let mut kinds = Vec::new();
         let mut checked = Vec::new();
@@ -56,17 +57,22 @@ impl Checker<'_> {
             let (name, field) = &typed[at];
             if let Some(action) = self.action(name.get_ref(), field, &names, &mut kinds, &input) {
                 let name = name.get_ref().clone();
+                let maps = self.maps_of(&name, &action, field.get_ref(), &rating_files.maps, &input);
                 let json = *input.format.get_ref() == FormatSettings::Json;
                 checked.push(Field {
                     plain: if json { Paths::plain(&name) } else { name.clone() },
                     nested: json && nested(&name),
                     name,
                     action,
+                    maps,
                 });
             }
         }
         self.served_parties(&typed, &order, &checked);
         self.missing_files(&typed, &rating_files);
+        if self.faults.is_empty() {
+            self.unused_maps(&checked, &rating_files);
+        }
         let phones = checked
             .iter()
             .any(|field| matches!(&field.action, Action::Pseudonymise(how) if how.kind == Kind::Phone));

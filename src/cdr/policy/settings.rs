@@ -1,11 +1,13 @@
 //! `policy.toml` as typed: every key it may have, and no other.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
+use crate::cdr::mapping::KeyKind;
 use crate::cdr::policy::{Header, Unlisted};
 use crate::number::NumberSettings;
 use crate::settings::Span;
@@ -16,6 +18,8 @@ use crate::settings::Span;
 pub(super) struct PolicySettings {
     pub(super) input: InputSettings,
     pub(super) numbers: Option<Spanned<NumberSettings>>,
+    #[serde(default)]
+    pub(super) maps: BTreeMap<Spanned<String>, MapSettings>,
     #[serde(default)]
     pub(super) output: OutputSettings,
     pub(super) fields: BTreeMap<Spanned<String>, Spanned<FieldSettings>>,
@@ -41,6 +45,15 @@ pub(super) struct InputSettings {
     pub(super) time: Spanned<TimeSettings>,
     pub(super) max_future: Option<Span>,
     pub(super) max_record: Option<Spanned<String>>,
+}
+
+/// `[maps.<name>]`: a mapping file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MapSettings {
+    pub(super) file: Spanned<PathBuf>,
+    pub(super) kind: Option<KeyKind>,
+    pub(super) min_keys: Option<Spanned<usize>>,
 }
 
 /// Columns that a header row may lack.

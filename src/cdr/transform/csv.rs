@@ -9,7 +9,7 @@ mod several;
 
 use std::ops::Range;
 
-use crate::cdr::csv::{self, Dialect, Field};
+use crate::cdr::csv::{self, Dialect, Field, Quoting};
 use crate::cdr::header::HeaderMap;
 use crate::cdr::policy::{
     self, Action, CallTime, Column, Csv, Format, Layout, Nested, Policy, Pseudonymise, Scope, Unlisted,
@@ -359,16 +359,20 @@ impl CsvScratch {
     fn appended(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
         for place in 0..self.plans[plan].derived.len() {
             let at = self.plans[plan].derived[place];
-            let Action::Pseudonymise(how) = &step.policy.fields[at].action else {
-                continue;
-            };
-            for &derived in &how.derive {
-                step.out.public.push(dialect.delimiter);
+            let field = &step.policy.fields[at];
+            if let Action::Pseudonymise(how) = &field.action {
+                for &derived in &how.derive {
+                    self.written.clear();
+                    step.pseudonyms
+                        .derive(self.identities[at], derived, &mut self.written);
+                    self.append(step, dialect, at)?;
+                }
+            }
+            for &map in &field.maps {
+                let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
                 self.written.clear();
-                step.pseudonyms
-                    .derive(self.identities[at], derived, &mut self.written);
-                step.guard.look(at, &self.written);
-                self.place(step, dialect, at)?;
+                step.pseudonyms.map(map, value, &mut self.written);
+                self.append(step, dialect, at)?;
             }
         }
         if step.policy.record_id.is_some() {
@@ -379,10 +383,23 @@ impl CsvScratch {
         Ok(())
     }
 
+    /// What was derived of a field, behind the last column.
+    fn append(&mut self, step: &mut Step<'_>, dialect: Dialect, at: usize) -> Result<(), Refusal> {
+        step.out.public.push(dialect.delimiter);
+        step.guard.look(at, &self.written);
+        self.place(step, dialect, at)
+    }
+
     fn guard(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
         let dialect = csv.dialect;
         for &at in &self.kept {
-            step.guard.look(at, &step.record[self.cells[at].range()]);
+            let cell = self.cells[at];
+            step.guard.look(at, &step.record[cell.range()]);
+            // Who reads the value sees no escapes, and they may stand between the digits of a number.
+            if matches!(cell.quoting(), Quoting::QuotedEscaped | Quoting::PlainEscaped) {
+                let value = csv::value(dialect, step.record, cell, &mut self.unquoted);
+                step.guard.look(at, value);
+            }
         }
         if !step.guard.is_suspicious() {
             return Ok(());
@@ -421,7 +438,7 @@ fn plans(policy: &Policy) -> Vec<Plan> {
                 Column::Field(at) => at..at + 1,
                 Column::Nested(which) => nested[which].fields.clone(),
             })
-            .filter(|&at| policy.fields[at].action.derives())
+            .filter(|&at| !policy.derived_words(&policy.fields[at]).is_empty())
             .collect(),
     };
     match &policy.format {
