@@ -5,6 +5,8 @@
 mod apply;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/learn.rs"]
+mod learn;
 #[path = "cli/open.rs"]
 mod open;
 #[path = "cli/readme.rs"]

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 
 use crate::cdr::csv::End;
-use crate::cdr::learn::{self, Examples, Known, Learnt, Sample};
+use crate::cdr::learn::{self, Examples, Known, Learnt, OTHER_FORM, Sample};
 use crate::cli::apply::inputs::packed;
 use crate::cli::outputs::{Existing, create, free, same_file};
 use crate::cli::{Exit, complain, output_failed};
@@ -178,18 +178,18 @@ fn tell(learnt: &Learnt, end: End) {
     if end == End::More {
         complain("only the first 64 MiB were read");
     }
-    complain("presets tried (accepted of the first records):");
-    let width = learnt
-        .tried
-        .iter()
-        .map(|tried| tried.name.len())
-        .max()
-        .unwrap_or(0);
-    for tried in &learnt.tried {
+    let (other, near): (Vec<_>, Vec<_>) = learnt.tried.iter().partition(|tried| tried.verdict == OTHER_FORM);
+    complain("presets tried on the first records, and how many they accept:");
+    let width = near.iter().map(|tried| tried.name.len()).max().unwrap_or(0);
+    for tried in &near {
         eprintln!(
             "  {:width$}  {:>3} of {:>3}  {}",
             tried.name, tried.accepted, tried.records, tried.verdict
         );
+    }
+    let names: Vec<&str> = other.iter().map(|tried| tried.name.as_str()).collect();
+    if !names.is_empty() {
+        eprintln!("  {OTHER_FORM}: {}", names.join(", "));
     }
     let result = match learnt.preset {
         Some(preset) => format!("recognised: preset \"{preset}\""),

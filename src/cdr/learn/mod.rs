@@ -10,6 +10,7 @@ mod names;
 mod presets;
 mod profile;
 mod propose;
+mod start;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use crate::pseudonym::keyring::Keyring;
 
 /// Most records that are looked at.
 pub const MOST_RECORDS: u64 = 100_000;
+/// What is said of a preset whose records are written in another form.
+pub const OTHER_FORM: &str = "another form";
 /// Fewest of a hundred records that a preset must accept to be recognised.
 const FITS: u64 = 90;
 

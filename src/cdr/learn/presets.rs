@@ -11,15 +11,19 @@ use crate::cdr::learn::draft::{Draft, Line, quoted};
 use crate::cdr::learn::looks::Look;
 use crate::cdr::learn::names::{self, Says};
 use crate::cdr::learn::profile::{self, Profile, Profiles};
-use crate::cdr::learn::propose::{Country, PLACEHOLDER, day_and_month, zone_or_placeholder};
+use crate::cdr::learn::propose::{Country, PLACEHOLDER};
+use crate::cdr::learn::start::{day_and_month, zone_or_placeholder};
 use crate::cdr::learn::trial::Outcome;
-use crate::cdr::learn::{Examples, FITS, Known, Sample, Tried, table, times, tree, trial, tune};
+use crate::cdr::learn::{Examples, FITS, Known, OTHER_FORM, Sample, Tried, table, times, tree, trial, tune};
 use crate::cdr::policy::{Action, CallTime, Format, Policy, preset_names};
 
 /// Records that presets are tried on.
 const TRIED_ON: u64 = 500;
 /// The same columns in the order of Asterisk's cdr_custom.conf as it ships.
 const CDR_CUSTOM: &str = r#"columns = ["clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence"]"#;
+
+/// Presets that are read by a header row: title rows above it have to be named.
+const NAMED: [&str; 3] = ["cucm", "fcs-uk", "mobile"];
 
 /// A preset with lines of the site's own.
 struct Candidate {
@@ -53,7 +57,9 @@ pub(super) fn recognise(
                 told.push(tried);
             }
             if let Some(candidate) = candidate
-                && best.as_ref().is_none_or(|known| candidate.rank() > known.rank())
+                && best
+                    .as_ref()
+                    .is_none_or(|known: &Candidate| candidate.rank() > known.rank())
             {
                 best = Some(candidate);
             }
@@ -93,6 +99,11 @@ fn variants(sample: &Sample<'_>, name: &str) -> Vec<(&'static str, Vec<Line>)> {
     if name == "asterisk" {
         let line = Line::with(CDR_CUSTOM, "cdr_custom: the caller's id first, the account 16th.");
         found.push(("cdr_custom", vec![line]));
+    }
+    if NAMED.contains(&name)
+        && let Some(line) = table::titles(sample.bytes)
+    {
+        found.push(("behind title rows", vec![line]));
     }
     if let Ok(table) = table::table(sample) {
         let delimiter = quoted(&char::from(table.dialect.delimiter).to_string());
@@ -157,10 +168,13 @@ fn fit(
         ..Draft::default()
     };
     let mut policy = with_needs(&mut draft, known).ok_or("its settings do not go together")?;
+    if matches!(policy.format, Format::Json { .. }) != tree::is_json(sample.bytes) {
+        return Err(OTHER_FORM.to_owned());
+    }
     let mut outcome = trial::run(&policy, sample, TRIED_ON);
     tell(tried, &outcome);
     if outcome.refused.keys().all(|(reason, _)| no_such_record(*reason)) && outcome.accepted == 0 {
-        return Err("not its form".to_owned());
+        return Err(OTHER_FORM.to_owned());
     }
     let country = known.country.unwrap_or(PLACEHOLDER);
     let looked = |policy: &Policy, country: &str| {
@@ -193,7 +207,16 @@ fn fit(
     }
     outcome = trial::run(&policy, sample, TRIED_ON);
     tell(tried, &outcome);
-    if outcome.accepted * 100 < outcome.records * FITS || outcome.accepted == 0 {
+    // A record without a time is rejected under any policy: it says nothing against this one.
+    let blank = match policy.time {
+        CallTime::Field(at) => u64::from(profiles.fields[at].blank),
+        _ => 0,
+    };
+    let readable = outcome.records.saturating_sub(blank);
+    if outcome.accepted * 100 < readable * FITS
+        || outcome.accepted * 2 < outcome.records
+        || outcome.accepted == 0
+    {
         let worst = outcome.told().into_iter().next().unwrap_or_default();
         return Err(format!("too many are rejected: {worst}"));
     }
@@ -256,12 +279,20 @@ fn plausible(policy: &Policy, profiles: &Profiles) -> Result<usize, String> {
         }
     }
     let is_phone = |action: &Action| matches!(action, Action::Pseudonymise(how) if how.kind == Kind::Phone);
-    let party = |profile: &Profile| {
-        let phones = &profile.phones;
-        phones.numbers() + phones.labels + phones.short > 0 || phones.alpha > 0
-    };
-    if !fields().any(|(field, profile)| is_phone(&field.action) && party(profile)) {
+    let parties: Vec<_> = fields()
+        .filter(|(field, profile)| is_phone(&field.action) && profile.values > 0)
+        .collect();
+    if parties.is_empty() {
         return Err("none of its parties' numbers is there".to_owned());
+    }
+    // Words and codes alone are another column, or parties that no billing could tell apart.
+    let digits = |profile: &Profile| (profile.phones.numbers() + profile.phones.short) * 10 >= profile.values;
+    if let Some((field, _)) = parties
+        .iter()
+        .find(|(_, profile)| !digits(profile) && profile.values >= 3)
+        && !parties.iter().any(|(_, profile)| digits(profile))
+    {
+        return Err(format!("its field \"{}\" holds no numbers", field.name));
     }
     let durations: Vec<_> = fields()
         .filter(|(field, _)| names::says(&field.name) == Says::Duration)

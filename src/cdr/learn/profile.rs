@@ -86,6 +86,24 @@ impl Profile {
         self.values > 0 && self.share(count) >= 0.9
     }
 
+    /// What is kept must be so without exception: a stray would be public.
+    pub(super) fn entirely(&self, looks: &[Look]) -> bool {
+        let count: u32 = looks.iter().map(|look| self.count(*look)).sum();
+        self.values > 0 && count == self.values
+    }
+
+    /// Whether every value is read by one spelling of a time, of a day or of a clock; noughts aside.
+    pub(super) fn is_only_time(&self) -> bool {
+        let all = |reads: &[Reads]| {
+            let most = reads
+                .iter()
+                .map(|reads| reads.as_written.max(reads.swapped))
+                .max();
+            most.is_some_and(|most| most >= self.values - self.zeros)
+        };
+        all(&self.whole) || all(&self.days) || all(&self.clocks)
+    }
+
     pub(super) fn distinct(&self) -> usize {
         self.distinct.len()
     }
@@ -205,7 +223,10 @@ pub(super) fn profiles(
                 count_all(&mut days, &mut profile.days, value);
                 count_all(&mut clocks, &mut profile.clocks, value);
             }
-            profile.phones.meet(value, &mut readers, &mut found.countries);
+            // Points are separators of numbers too, and coordinates have as many digits.
+            if looks::look(value) != Look::Decimal {
+                profile.phones.meet(value, &mut readers, &mut found.countries);
+            }
         });
     });
     Some(found)

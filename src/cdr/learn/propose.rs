@@ -4,11 +4,11 @@ use crate::cdr::csv::Dialect;
 use crate::cdr::learn::draft::{Draft, FieldLine, Line, RESTRICT, quoted};
 use crate::cdr::learn::names::{self, Says};
 use crate::cdr::learn::profile::{self, LOOKED_AT, Profile, Profiles};
+use crate::cdr::learn::start::{self, Start};
 use crate::cdr::learn::table::{self, Table};
 use crate::cdr::learn::tree::{self, Tree};
 use crate::cdr::learn::verdict::{Does, Verdict, verdict};
-use crate::cdr::learn::{Known, LearnError, Sample, times, trial};
-use crate::cdr::time::TimeFormat;
+use crate::cdr::learn::{Known, LearnError, Sample, trial};
 
 /// Where no number says otherwise.
 pub(super) const PLACEHOLDER: &str = "GB";
@@ -21,12 +21,12 @@ enum Shape {
 }
 
 /// A column or path, with what is known of it.
-struct Field {
+pub(super) struct Field {
     /// What the policy calls it.
-    name: String,
-    says: Says,
-    verdict: Verdict,
-    profile: Profile,
+    pub(super) name: String,
+    pub(super) says: Says,
+    pub(super) verdict: Verdict,
+    pub(super) profile: Profile,
 }
 
 /// A draft for records of no known system.
@@ -44,7 +44,7 @@ pub(super) fn proposal(sample: &Sample<'_>, known: &Known<'_>) -> Result<Draft, 
     let country = Country::of(known, &profiles);
     let records = profiles.records;
     let mut fields = shape.fields(profiles);
-    let time = start(&fields, records, &country.name).ok_or_else(|| {
+    let time = start::start(&fields, records, &country.name).ok_or_else(|| {
         LearnError::new(
             1,
             format!(
@@ -220,153 +220,14 @@ fn csv_input(table: &Table, names: &[String]) -> Vec<Line> {
     lines
 }
 
-/// Where the call's start stands and how it is written.
-struct Start {
-    /// Indices of fields.
-    fields: Vec<usize>,
-    joined: bool,
-    formats: Vec<String>,
-    comments: Vec<String>,
-}
-
-/// The start of the call: by name, then by being there in every record, then by place.
-fn start(fields: &[Field], records: u64, country: &str) -> Option<Start> {
-    let filled = |field: &Field| u64::from(field.profile.values) * 20 >= records * 19;
-    let mut candidates: Vec<(usize, usize)> = fields
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| field.verdict.does == Does::Time && !field.name.contains("[]"))
-        .filter_map(|(at, field)| Some((at, field.profile.time()?)))
-        .collect();
-    candidates.sort_by_key(|(at, spelling)| {
-        let field = &fields[*at];
-        let unix = times::WHOLE[*spelling].starts_with("unix") && field.says == Says::Nothing;
-        let named = match field.says {
-            Says::Start => 0,
-            Says::Nothing => 1,
-            _ => 2,
-        };
-        (!filled(field) || field.profile.zeros > 0, unix, named, *at)
-    });
-    let mut found = Start {
-        fields: Vec::new(),
-        joined: false,
-        formats: Vec::new(),
-        comments: Vec::new(),
-    };
-    if let Some(&(first, _)) = candidates.first() {
-        let enough = filled(&fields[first]);
-        for (at, spelling) in candidates.into_iter().take(if enough { 1 } else { 4 }) {
-            found.add(
-                at,
-                times::WHOLE[spelling],
-                fields[at].profile.whole[spelling],
-                country,
-            );
-        }
-        if !enough {
-            found
-                .comments
-                .push("No field has a time in every record: the first that is not blank counts.".to_owned());
-        }
-        return Some(found);
-    }
-    let day = fields
-        .iter()
-        .position(|field| field.profile.day().is_some() && may_be_time(field))?;
-    let clock = fields
-        .iter()
-        .position(|field| field.profile.clock().is_some() && may_be_time(field))?;
-    let (day_at, clock_at) = (fields[day].profile.day()?, fields[clock].profile.clock()?);
-    found.add(
-        day,
-        times::DAYS[day_at],
-        fields[day].profile.days[day_at],
-        country,
-    );
-    let format = format!("{} {}", found.formats.pop()?, times::CLOCKS[clock_at]);
-    found.formats.push(format);
-    found.fields.push(clock);
-    found.joined = true;
-    Some(found)
-}
-
-fn may_be_time(field: &Field) -> bool {
-    let by_name = matches!(field.says, Says::Start | Says::Time | Says::Nothing);
-    by_name && !field.name.contains("[]")
-}
-
-impl Start {
-    fn add(&mut self, field: usize, spelling: &str, reads: times::Reads, country: &str) {
-        let (format, comment) = day_and_month(spelling, reads, country);
-        self.fields.push(field);
-        if !self.formats.contains(&format) {
-            self.formats.push(format);
-        }
-        self.comments
-            .extend(comment.filter(|comment| !self.comments.contains(comment)));
-    }
-
-    fn line(&self, fields: &[Field], zone: Option<&str>) -> Line {
-        let list = |texts: Vec<String>| match texts.as_slice() {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
-        let names = self.fields.iter().map(|at| quoted(&fields[*at].name)).collect();
-        let formats: Vec<String> = self.formats.iter().map(|format| quoted(format)).collect();
-        let key = if self.joined { "join" } else { "field" };
-        let mut line = Line::new(format!(
-            "time = {{ {key} = {}, format = {}",
-            list(names),
-            list(formats)
-        ));
-        line.comments.clone_from(&self.comments);
-        let local =
-            |format: &String| TimeFormat::parse_format(format).is_ok_and(|format| format.needs_zone());
-        if self.joined || self.formats.iter().any(local) {
-            let (zone, comment) = zone_or_placeholder(zone);
-            line.text = format!("{}, zone = {}", line.text, quoted(zone));
-            line.comments.push(comment);
-        }
-        line.text.push_str(" }");
-        line
-    }
-}
-
-/// The zone to write, and what to say of it.
-pub(super) fn zone_or_placeholder(zone: Option<&str>) -> (&str, String) {
-    match zone {
-        Some(zone) => (zone, "As you said: where the switch's clock stands.".to_owned()),
-        None => (
-            "UTC",
-            "NOT KNOWN, a placeholder: times have no offset. Say where the switch's clock stands, such as \"Europe/London\": epochs and peak hours hang on it.".to_owned(),
-        ),
-    }
-}
-
-/// Which of day and month comes first, where that can be told; else the country's habit, marked as such.
-pub(super) fn day_and_month(spelling: &str, reads: times::Reads, country: &str) -> (String, Option<String>) {
-    let Some(other) = times::swapped(spelling) else {
-        return (spelling.to_owned(), None);
-    };
-    if reads.swapped != reads.as_written {
-        let month_first = reads.swapped > reads.as_written;
-        return (if month_first { other } else { spelling.to_owned() }, None);
-    }
-    let (first, second) = if country == "US" {
-        (other, spelling.to_owned())
-    } else {
-        (spelling.to_owned(), other)
-    };
-    let comment = format!(
-        "AMBIGUOUS: no day above 12 in the sample, so day and month may be the other way round ({second}). Make sure."
-    );
-    (first, Some(comment))
-}
-
 /// Columns without a name get one by what they hold.
 fn name_the_nameless(fields: &mut [Field], time: &Start) {
     let mut phones = 0;
+    let only_phone = fields
+        .iter()
+        .filter(|field| field.verdict.does == Does::Phone)
+        .count()
+        == 1;
     for at in 0..fields.len() {
         if !fields[at].name.is_empty() {
             phones += usize::from(fields[at].verdict.does == Does::Phone);
@@ -376,11 +237,15 @@ fn name_the_nameless(fields: &mut [Field], time: &Start) {
             _ if time.fields.first() == Some(&at) => "start".to_owned(),
             Does::Phone => {
                 phones += 1;
-                ["caller", "called"]
-                    .get(phones - 1)
-                    .copied()
-                    .unwrap_or("number")
-                    .to_owned()
+                if only_phone {
+                    &["number"][..]
+                } else {
+                    &["caller", "called"]
+                }
+                .get(phones - 1)
+                .copied()
+                .unwrap_or("number")
+                .to_owned()
             }
             _ if fields[at].verdict.name.is_empty() => format!("c{}", at + 1),
             _ => fields[at].verdict.name.to_owned(),
@@ -414,6 +279,10 @@ impl Parties {
         };
         let mut called: Vec<usize> = says(Says::Called).collect();
         let caller = says(Says::Caller).next();
+        // The only party may be the called one: rating reads it.
+        if phones.len() == 1 && caller.is_none() {
+            called.clone_from(&phones);
+        }
         let caller = caller.or_else(|| phones.iter().copied().find(|at| !called.contains(at)));
         if called.is_empty() {
             called.extend(
@@ -449,6 +318,7 @@ fn draft(shape: &Shape, fields: Vec<Field>, time: &Start, country: &Country, kno
     }
     draft.key = parties
         .caller
+        .or(parties.called.first().copied())
         .map(|at| names[at].clone())
         .filter(|name| !name.contains("[]"));
     draft.record_id = names
@@ -468,6 +338,10 @@ fn draft(shape: &Shape, fields: Vec<Field>, time: &Start, country: &Country, kno
             continue;
         }
         let mut line = line(&field, at, &parties, &names);
+        if field.verdict.does == Does::Time && !is_time && !field.profile.is_only_time() {
+            RESTRICT.clone_into(&mut line.action);
+            line.reason = "times, but for some values that are none".to_owned();
+        }
         if is_time {
             line.reason = "when the call began: rating, and which key is used".to_owned();
             line.action = "\"keep\"".to_owned();

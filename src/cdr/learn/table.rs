@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::cdr::csv::{self, Dialect, End, Step};
+use crate::cdr::learn::draft::{Line, quoted};
 use crate::cdr::learn::{LearnError, Sample, names};
 
 /// Rows that the shape is taken from.
@@ -191,6 +192,42 @@ impl Rows {
     }
 }
 
+/// Words that titles begin with; any other may be a customer's name.
+const TITLES: &str =
+    "fcs cdr cdrs call calls report export standard version period billing title file generated created date";
+
+/// `markers = [..]` for rows of a title above a header row: what they begin with, if it may be shown.
+pub(super) fn titles(bytes: &[u8]) -> Option<Line> {
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').take(8).collect();
+    let cells = |line: &[u8]| line.iter().filter(|byte| b",;|\t".contains(byte)).count();
+    let most = lines.iter().map(|line| cells(line)).max()?;
+    let header = lines.iter().position(|line| cells(line) * 2 > most)?;
+    let prefix = |line: &&&[u8]| {
+        let word = line.split(|byte| !byte.is_ascii_alphabetic()).next()?;
+        let word = std::str::from_utf8(word).ok()?;
+        TITLES
+            .split(' ')
+            .any(|known| known.eq_ignore_ascii_case(word))
+            .then(|| word.to_owned())
+    };
+    let above: Vec<_> = lines[..header]
+        .iter()
+        .filter(|line| !line.trim_ascii().is_empty())
+        .collect();
+    let prefixes: Vec<String> = above.iter().filter_map(prefix).collect();
+    if prefixes.is_empty() || prefixes.len() < above.len() {
+        return None;
+    }
+    let list: Vec<String> = prefixes
+        .iter()
+        .map(|text| format!("{{ prefix = {} }}", quoted(text)))
+        .collect();
+    Some(Line::with(
+        format!("markers = [{}]", list.join(", ")),
+        "Title rows above the header row, by what they begin with.",
+    ))
+}
+
 /// The names of the first row, if it is a header row: no cell of it looks like a value, some column holds what
 /// its own first cell does not look like, and no name comes again below it as a value.
 fn header(rows: &[Vec<Vec<u8>>], columns: usize) -> Option<Vec<Option<String>>> {
@@ -228,6 +265,11 @@ fn header(rows: &[Vec<Vec<u8>>], columns: usize) -> Option<Vec<Option<String>>> 
     };
     if !header || repeats {
         return None;
+    }
+    let different: HashSet<&String> = text.iter().collect();
+    if different.len() * 2 < text.len() {
+        // A row of types, such as INTEGER and VARCHAR: no record, and no names.
+        return Some(vec![None; columns]);
     }
     let mut taken = HashSet::new();
     let mut shown: Vec<Option<String>> = text

@@ -13,6 +13,8 @@ const OBJECTS: usize = 2_000;
 const DEPTH: usize = 8;
 /// An object with more members, each in few records, is a table: its names are values.
 const MEMBERS: usize = 64;
+/// Of fewer objects, nothing is rare.
+const FEW_OF: u32 = 20;
 
 /// The paths of a sample's records.
 #[derive(Debug)]
@@ -74,7 +76,7 @@ pub(super) fn tree(sample: &Sample<'_>) -> Result<Tree, LearnError> {
     let records = list.as_ref().map(|(path, _)| path.clone());
     let node = list.map_or(&root, |(_, node)| node);
     let mut paths = Vec::new();
-    node.leaves("", node.objects, &mut paths);
+    node.leaves("", &mut paths);
     Ok(Tree {
         records,
         paths,
@@ -152,7 +154,7 @@ impl Node {
     }
 
     /// Paths of values. What cannot be spelt out without showing a value is one path, whole.
-    fn leaves(&self, path: &str, records: u32, paths: &mut Vec<String>) {
+    fn leaves(&self, path: &str, paths: &mut Vec<String>) {
         let rare = self
             .members
             .iter()
@@ -160,11 +162,15 @@ impl Node {
             .count();
         let is_table = self.unnamed > 0 || (self.members.len() > MEMBERS && rare * 2 > self.members.len());
         if self.objects > 0 && !self.members.is_empty() && !(is_table && !path.is_empty()) {
-            for (name, node) in &self.members {
-                node.leaves(&joined(path, name), records, paths);
+            let shown = |(name, node): &&(String, Self)| {
+                // Few records have it, and it is two words: it may be somebody's name.
+                !(name.contains(' ') && self.objects >= FEW_OF && node.seen() * 20 < self.objects)
+            };
+            for (name, node) in self.members.iter().filter(shown) {
+                node.leaves(&joined(path, name), paths);
             }
         } else if let Some(element) = self.element.as_ref().filter(|node| node.seen() > 0) {
-            element.leaves(&format!("{path}[]"), records, paths);
+            element.leaves(&format!("{path}[]"), paths);
         } else if !path.is_empty() {
             paths.push(path.to_owned());
         }

@@ -38,6 +38,15 @@ impl Reader {
                     }),
                     Layout::Plain | Layout::Named { .. } => None,
                 };
+                // A row of another length is rejected: its cells stand anywhere.
+                let whole = match (&csv.layout, own) {
+                    (Layout::Plain, _) => self.cells.len() == policy.fields.len(),
+                    (Layout::Shapes { .. }, own) => own.is_some_and(|shape| self.cells.len() >= shape.least),
+                    (Layout::Named { .. }, _) => self.cells.len() == header.width(),
+                };
+                if !whole {
+                    return;
+                }
                 for (column, cell) in self.cells.iter().enumerate() {
                     let field = match &csv.layout {
                         Layout::Plain => Some(column),

@@ -37,6 +37,8 @@ impl Verdict {
 
 /// Few values: a word of a list.
 const FEW: usize = 12;
+/// Fewer records would all be different by chance.
+const UNIQUE: u32 = 3;
 /// Longer than a week in seconds is no duration of a call; that in milliseconds and ticks is.
 const LONGEST_CALL: u64 = 700_000_000;
 
@@ -111,27 +113,14 @@ fn times(says: Says, profile: &Profile) -> Option<Verdict> {
     if is_time {
         return Some(Verdict::new(Does::Time, "time", "a time: rating"));
     }
-    let zero = profile.mostly(&[Look::Whole]) && profile.largest == 0;
-    if named && (profile.day().is_some() || profile.clock().is_some() || zero) {
-        return Some(Verdict::new(Does::Time, "time", "a part of a time: rating"));
-    }
-    if says == Says::Nothing && profile.day().is_some() && !profile.mostly(&[Look::Whole]) {
-        return Some(Verdict::new(Does::Time, "date", "a date: rating"));
-    }
-    // Unanswered calls have 0 or nothing where the others have a time.
-    let some = profile
-        .whole
-        .iter()
-        .map(|reads| reads.as_written)
-        .max()
-        .unwrap_or(0);
-    (named && profile.share(some) >= 0.3)
-        .then(|| Verdict::new(Does::Time, "time", "a time, where the call was answered: rating"))
+    let zero = profile.zeros == profile.values;
+    (named && (profile.day().is_some() || profile.clock().is_some() || zero))
+        .then(|| Verdict::new(Does::Time, "time", "a part of a time, or nought: rating"))
 }
 
 fn ids(says: Says, profile: &Profile) -> Option<Verdict> {
     let token = |reason: &str| Some(Verdict::new(Does::Token("call"), "id", reason));
-    if profile.mostly(&[Look::Uuid]) {
+    if profile.entirely(&[Look::Uuid]) {
         return Some(match says {
             Says::Account => Verdict::new(
                 Does::Token("account"),
@@ -148,10 +137,13 @@ fn ids(says: Says, profile: &Profile) -> Option<Verdict> {
     if profile.mostly(&[Look::WithIp]) && says != Says::Account {
         return token("ids with an IP address in them, such as a call id: joins legs");
     }
+    if says == Says::Nothing && profile.is_unique() && profile.values >= UNIQUE && is_code(profile) {
+        return token("another value in every record, no time and no number: an id, perhaps; joins legs");
+    }
     if says != Says::Id {
         return None;
     }
-    let counter = profile.mostly(&[Look::Whole]) && profile.digit_runs == 0;
+    let counter = profile.entirely(&[Look::Whole]) && profile.digit_runs == 0;
     if counter {
         return Some(Verdict::new(
             Does::Keep,
@@ -162,8 +154,15 @@ fn ids(says: Says, profile: &Profile) -> Option<Verdict> {
     token("its name says an id; its digits may mean something: joins legs")
 }
 
+/// Letters with digits, or digits that do not read as a number or time.
+fn is_code(profile: &Profile) -> bool {
+    profile.mostly(&[Look::Code, Look::Other, Look::Whole, Look::Uuid, Look::WithIp])
+        && profile.phones.numbers() * 10 < profile.values
+        && profile.time().is_none()
+}
+
 fn amounts(says: Says, profile: &Profile) -> Option<Verdict> {
-    let figures = profile.mostly(&[Look::Whole, Look::Decimal, Look::Span]);
+    let figures = profile.entirely(&[Look::Whole, Look::Decimal, Look::Span]);
     match says {
         Says::Duration if figures && profile.largest < LONGEST_CALL => Some(Verdict::new(
             Does::Keep,
@@ -175,7 +174,7 @@ fn amounts(says: Says, profile: &Profile) -> Option<Verdict> {
             "amount",
             "its name says an amount: exact decimals",
         )),
-        Says::Nothing if profile.mostly(&[Look::Span]) => Some(Verdict::new(
+        Says::Nothing if profile.entirely(&[Look::Span]) => Some(Verdict::new(
             Does::Keep,
             "duration",
             "written as durations (or times of day): rating",
@@ -229,24 +228,37 @@ fn parties(says: Says, profile: &Profile) -> Option<Verdict> {
 
 fn words(says: Says, profile: &Profile) -> Option<Verdict> {
     let distinct = profile.distinct();
-    let few = distinct <= FEW && profile.digit_runs == 0;
-    let trade = profile.share(profile.trade_words) >= 0.9;
-    if few && trade {
+    if profile.digit_runs > 0 || profile.longest > 32 {
+        return None;
+    }
+    let all_trade = profile.trade_words == profile.values;
+    if distinct <= FEW && all_trade {
         return Some(Verdict::new(
             Does::Keep,
             "word",
-            format!("words that switches write, {distinct} different ones"),
+            format!("words that switches write: {}", different(distinct)),
         ));
     }
-    let short = profile.longest <= 32;
-    let wordy = profile.mostly(&[Look::Word, Look::Words, Look::Whole, Look::Code]);
-    (says == Says::Word && distinct <= 4 * FEW && short && wordy && profile.digit_runs == 0).then(|| {
+    // Words with spaces may be names, unless most are the trade's.
+    let wordy = profile.entirely(&[Look::Word, Look::Whole, Look::Code])
+        || (profile.entirely(&[Look::Word, Look::Words]) && profile.trade_words * 2 >= profile.values);
+    (says == Says::Word && distinct <= 4 * FEW && wordy).then(|| {
         Verdict::new(
             Does::Keep,
             "word",
-            format!("its name says a word of the switch, {distinct} different ones"),
+            format!(
+                "its name says a word or code of the switch: {}",
+                different(distinct)
+            ),
         )
     })
+}
+
+fn different(distinct: usize) -> String {
+    match distinct {
+        1 => "always the same".to_owned(),
+        _ => format!("{distinct} different ones"),
+    }
 }
 
 /// Restricted, with what was seen, for whoever decides.
