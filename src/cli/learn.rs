@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Zone of times without an offset, such as Europe/London [default: UTC, marked]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<String>,
-    /// Show up to three raw values of each field as comments: such a draft is not for sharing
+    /// Show up to three raw values of each proposed field as comments: such a draft is not for sharing
     #[arg(long)]
     show_values: bool,
     /// Write the draft to a file instead of stdout

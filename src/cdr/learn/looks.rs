@@ -25,7 +25,7 @@ pub(super) enum Look {
     Decimal,
     /// `00:05:13`, `13s`, `1h2m`
     Span,
-    /// Letters without a space, digits few.
+    /// Letters without a space.
     Word,
     /// Letters with spaces.
     Words,
@@ -81,8 +81,8 @@ pub(super) fn look(value: &[u8]) -> Look {
     let spaced = value.contains(&b' ');
     match (letters, digits) {
         (0, _) => Look::Other,
-        (_, 0..=2) if !spaced => Look::Word,
-        (_, 0..=2) => Look::Words,
+        (_, 0) if !spaced => Look::Word,
+        (_, 0..=2) if spaced => Look::Words,
         _ if spaced => Look::Other,
         _ => Look::Code,
     }
@@ -171,6 +171,7 @@ mod tests {
             ("1h2m3s", Look::Span),
             ("ANSWERED", Look::Word),
             ("NO ANSWER", Look::Words),
+            ("zq-1x", Look::Code),
             ("CELL_022A", Look::Code),
             ("+447700900001", Look::Other),
         ] {

@@ -88,7 +88,7 @@ pub(super) fn says(path: &str) -> Says {
         return found;
     }
     // answered_by, usageCountryCode, userTimeZone are no times and no amounts.
-    let qualified = last("by id type code country zone band class reason kind unit currency");
+    let qualified = last("by id type code country zone band class reason kind unit currency indicator flag");
     if !qualified {
         let stretch = any("queue ring hold talk wait idle") && last("time");
         if stretch || any(DURATION) || part(&joined, "duration seconds") {
@@ -120,7 +120,7 @@ pub(super) fn says(path: &str) -> Says {
 const PLACE: &str = "lat latitude lon lng longitude cell cellid cgi ecgi lac tac tower antenna azimuth site location \
     address street city postcode zip";
 const FREE: &str = "body text message note notes comment comments memo description uri url recording recordingfile \
-    lastdata userfield extradata useragent agent channel dstchannel sdp pin password passcode secret auth \
+    lastdata userfield extradata useragent agent channel dstchannel sdp pin password passcode secret access auth \
     authorization authorisation authcode email mail";
 const NAME: &str = "name cnam firstname lastname displayname surname username display";
 const DURATION: &str = "duration billsec seconds secs sec minutes usage ticks billmsec mduration dur holdtime ringtime \
@@ -130,7 +130,7 @@ const ACCOUNT: &str = "account accountcode acct acctcode customer contract tenan
 const ID: &str =
     "id uuid guid sid pkid cgrid callid linkedid uniqueid recordid sequence seq reference ref tag key";
 const WORD: &str = "type direction disposition status state cause reason method kind currency tor amaflags result code \
-    flag flags class category technology codec lastapp service interaction event unit country by";
+    flag flags class category technology codec lastapp service interaction event unit country by indicator";
 const TIME: &str = "time date datetime timestamp stamp epoch calldate at start answer end setup begin connect answered \
     ended started created uepoch day";
 const LATER: &str = "answer answered end ended stop release disconnect updated connect hangup";
@@ -201,6 +201,8 @@ mod tests {
             ("cell_id", Says::Place),
             ("sip_network_ip", Says::Ip),
             ("authorization code", Says::Free),
+            ("Access Code", Says::Free),
+            ("answerIndicator", Says::Word),
             ("date_of_birth", Says::Name),
             ("start_time", Says::Start),
             ("answer_stamp", Says::Time),

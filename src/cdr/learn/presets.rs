@@ -235,35 +235,43 @@ fn no_such_record(reason: Reason) -> bool {
     )
 }
 
-/// Adds the zone and the country where the preset cannot do without.
+/// Adds the zone and the country where the preset cannot do without, or where they were said.
 fn with_needs(draft: &mut Draft, known: &Known<'_>) -> Option<Arc<Policy>> {
-    if let Ok(policy) = trial::load(&draft.text()) {
-        return Some(Arc::new(policy));
-    }
-    let mut lacks_zone = draft.clone();
-    if !draft.has_number("country") {
-        let country = known.country.unwrap_or(PLACEHOLDER);
-        draft.set_number(Line::new(format!("country = {}", quoted(country))));
-        if let Ok(policy) = trial::load(&draft.text()) {
-            return Some(Arc::new(policy));
+    let has_zone = |draft: &Draft| draft.input.iter().any(|line| line.text.starts_with("time.zone"));
+    let with_zone = |draft: &mut Draft| {
+        let (zone, comment) = zone_or_placeholder(known.zone);
+        draft
+            .input
+            .push(Line::with(format!("time.zone = {}", quoted(zone)), comment));
+    };
+    let load = |draft: &Draft| trial::load(&draft.text()).ok();
+    for (zone, country) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut attempt = draft.clone();
+        if (country || known.country.is_some()) && !attempt.has_number("country") {
+            let name = known.country.unwrap_or(PLACEHOLDER);
+            attempt.set_number(Line::new(format!("country = {}", quoted(name))));
         }
-    }
-    let (zone, comment) = zone_or_placeholder(known.zone);
-    let line = Line::with(format!("time.zone = {}", quoted(zone)), comment);
-    lacks_zone.input.push(line.clone());
-    if let Ok(policy) = trial::load(&lacks_zone.text()) {
-        *draft = lacks_zone;
+        if zone && !has_zone(&attempt) {
+            with_zone(&mut attempt);
+        }
+        let Some(mut policy) = load(&attempt) else {
+            continue;
+        };
+        if known.zone.is_some() && policy.zone.is_some() && !has_zone(&attempt) {
+            with_zone(&mut attempt);
+            policy = load(&attempt)?;
+        }
+        *draft = attempt;
         return Some(Arc::new(policy));
     }
-    draft.input.push(line);
-    trial::load(&draft.text()).ok().map(Arc::new)
+    None
 }
 
 /// Whether what the preset says of its fields holds; how many of them hold something.
 fn plausible(policy: &Policy, profiles: &Profiles) -> Result<usize, String> {
     let fields = || policy.fields.iter().zip(&profiles.fields);
     let joined = matches!(policy.time, CallTime::Joined(_));
-    let starts = |profile: &Profile| if joined { true } else { profile.time().is_some() };
+    let starts = |profile: &Profile| joined || profile.is_times();
     if !policy
         .time
         .fields()
@@ -318,7 +326,7 @@ fn keeps_its_word(name: &str, profile: &Profile, joined: bool) -> bool {
     }
     match names::says(name) {
         Says::Start | Says::Time => {
-            profile.time().is_some() || (joined && (profile.day().is_some() || profile.clock().is_some()))
+            profile.is_times() || (joined && (profile.day().is_some() || profile.clock().is_some()))
         }
         Says::Duration => profile.mostly(&[Look::Whole, Look::Decimal, Look::Span, Look::Code]),
         _ => true,

@@ -28,7 +28,7 @@ pub(super) struct Profile {
     /// Values that are not blank.
     pub(super) values: u32,
     pub(super) blank: u32,
-    /// Noughts: what switches write where there is no time.
+    /// Noughts, and the year 1: what switches write where there is no time.
     pub(super) zeros: u32,
     looks: HashMap<Look, u32>,
     /// Hashes, not values: nothing of them is kept.
@@ -37,6 +37,8 @@ pub(super) struct Profile {
     pub(super) whole: Vec<Reads>,
     pub(super) days: Vec<Reads>,
     pub(super) clocks: Vec<Reads>,
+    /// Values that one spelling or another of a whole time reads.
+    any_time: u32,
     pub(super) phones: Phones,
     /// Values with a run of seven digits or more.
     pub(super) digit_runs: u32,
@@ -102,6 +104,12 @@ impl Profile {
             most.is_some_and(|most| most >= self.values - self.zeros)
         };
         all(&self.whole) || all(&self.days) || all(&self.clocks)
+    }
+
+    /// Whether nearly all values are times, of several spellings perhaps; noughts aside.
+    pub(super) fn is_times(&self) -> bool {
+        let values = self.values - self.zeros;
+        values > 0 && u64::from(self.any_time) * 10 >= u64::from(values) * 9
     }
 
     pub(super) fn distinct(&self) -> usize {
@@ -219,7 +227,8 @@ pub(super) fn profiles(
             profile.values += 1;
             profile.meet(value, examples);
             if value.len() <= 48 && value.iter().any(u8::is_ascii_digit) {
-                count_all(&mut whole, &mut profile.whole, value);
+                let read = count_all(&mut whole, &mut profile.whole, value);
+                profile.any_time += u32::from(read);
                 count_all(&mut days, &mut profile.days, value);
                 count_all(&mut clocks, &mut profile.clocks, value);
             }
@@ -232,10 +241,15 @@ pub(super) fn profiles(
     Some(found)
 }
 
-fn count_all(spellings: &mut [Spelling], reads: &mut [Reads], value: &[u8]) {
+/// Counts by every spelling; whether one of them reads the value.
+fn count_all(spellings: &mut [Spelling], reads: &mut [Reads], value: &[u8]) -> bool {
+    let mut any = false;
     for (spelling, reads) in spellings.iter_mut().zip(reads) {
+        let before = *reads;
         spelling.count(value, reads);
+        any |= *reads != before;
     }
+    any
 }
 
 impl Profile {
@@ -243,7 +257,11 @@ impl Profile {
         *self.looks.entry(looks::look(value)).or_default() += 1;
         let run = looks::longest_digits(value);
         self.digit_runs += u32::from(run >= NUMBER_DIGITS);
-        self.zeros += u32::from(value.iter().all(|byte| *byte == b'0'));
+        let nought = value.iter().all(|byte| *byte == b'0');
+        let no_time = ["0001-01-01", "0000-00-00"]
+            .into_iter()
+            .any(|none| value.starts_with(none.as_bytes()));
+        self.zeros += u32::from(nought || no_time);
         self.trade_words += u32::from(is_trade_word(value));
         self.longest = self.longest.max(value.len());
         if run == value.len() && run < 19 {

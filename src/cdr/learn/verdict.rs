@@ -154,9 +154,12 @@ fn ids(says: Says, profile: &Profile) -> Option<Verdict> {
     token("its name says an id; its digits may mean something: joins legs")
 }
 
-/// Letters with digits, or digits that do not read as a number or time.
+/// Letters with digits, or many digits, that do not read as a number or time. Few digits may be seconds.
 fn is_code(profile: &Profile) -> bool {
-    profile.mostly(&[Look::Code, Look::Other, Look::Whole, Look::Uuid, Look::WithIp])
+    let looks = [Look::Code, Look::Other, Look::Whole, Look::Uuid, Look::WithIp];
+    let long = !profile.mostly(&[Look::Whole]) || profile.digit_runs * 10 >= profile.values * 9;
+    profile.mostly(&looks)
+        && long
         && profile.phones.numbers() * 10 < profile.values
         && profile.time().is_none()
 }
@@ -242,7 +245,9 @@ fn words(says: Says, profile: &Profile) -> Option<Verdict> {
     // Words with spaces may be names, unless most are the trade's.
     let wordy = profile.entirely(&[Look::Word, Look::Whole, Look::Code])
         || (profile.entirely(&[Look::Word, Look::Words]) && profile.trade_words * 2 >= profile.values);
-    (says == Says::Word && distinct <= 4 * FEW && wordy).then(|| {
+    // Codes of a list come again; those of a person do not.
+    let again = distinct <= 3 || distinct * 3 <= profile.values as usize;
+    (says == Says::Word && distinct <= 4 * FEW && wordy && again).then(|| {
         Verdict::new(
             Does::Keep,
             "word",
