@@ -1,5 +1,7 @@
 //! What one value looks like, whatever its field is called.
 
+use memchr::memchr_iter;
+
 use crate::cdr::identifier::read_ip;
 
 /// What a value looks like; the first that holds.
@@ -111,18 +113,18 @@ fn luhn(digits: &[u8]) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn is_decimal(value: &[u8]) -> bool {
     let unsigned = value.strip_prefix(b"-").unwrap_or(value);
-    let dots = unsigned.iter().filter(|&&byte| byte == b'.').count();
+    let dots = memchr_iter(b'.', unsigned).count();
     let figures = unsigned.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     figures && dots <= 1 && unsigned.len() > dots && (dots == 1 || unsigned.len() < value.len())
 }
 
 fn is_uuid(value: &[u8]) -> bool {
-    let dashes = value.iter().filter(|&&byte| byte == b'-').count();
+    let dashes = memchr_iter(b'-', value).count();
     let hex = value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
     let letters = value.iter().any(u8::is_ascii_alphabetic);
     hex && letters && matches!((value.len(), dashes), (36, 4) | (32 | 40 | 64, 0))

@@ -56,10 +56,10 @@ pub(super) fn words(path: &str) -> Vec<String> {
         if !letter.is_alphanumeric() || (lower && letter.is_uppercase()) {
             words.push(String::new());
         }
-        if letter.is_alphanumeric() {
-            if let Some(word) = words.last_mut() {
-                word.extend(letter.to_lowercase());
-            }
+        if letter.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(letter.to_lowercase());
         }
         lower = letter.is_lowercase();
     }
@@ -102,10 +102,21 @@ pub(super) fn says(path: &str) -> Says {
             return found;
         }
     }
-    if let Some(found) = party(&words, &joined).filter(|_| !last("type code class country")) {
+    let party = match party(&words, &joined) {
+        // Whose number it is may stand in what holds it: callee.phone_number.
+        Some(Says::Number) => path
+            .rsplit_once('.')
+            .map(|(holder, _)| self::words(holder))
+            .and_then(|holder| party(&holder, &holder.concat()))
+            .or(Some(Says::Number)),
+        found => found,
+    };
+    if let Some(found) = party.filter(|_| !last("type code class country")) {
         return found;
     }
-    if any(ACCOUNT) && !last("type class status") {
+    // callee_id is somebody's, not a call's.
+    let whose = last("id uuid") && (any(CALLER) || any(CALLED) || any("party correspondent agent"));
+    if (any(ACCOUNT) && !last("type class status")) || whose {
         return Says::Account;
     }
     if last(ID) || part(&joined, "callid uniqueid") {
@@ -134,7 +145,7 @@ const WORD: &str = "type direction disposition status state cause reason method 
 const TIME: &str = "time date datetime timestamp stamp epoch calldate at start answer end setup begin connect answered \
     ended started created uepoch day";
 const LATER: &str = "answer answered end ended stop release disconnect updated connect hangup";
-const NUMBER: &str = "number num no phone msisdn ani clid cli callerid dnis tel telephone mobile digits dn";
+const NUMBER: &str = "number phone msisdn ani clid cli callerid dnis tel telephone mobile digits dn";
 const CALLED: &str = "called callee dst dest destination to dialled dialed dnis receiver callednumber bnumber bparty b \
     terminating recipient";
 const CALLER: &str = "caller calling src source from ani cli clid callerid origin originating anumber aparty a sender \
@@ -165,7 +176,7 @@ fn time(words: &[String], joined: &str) -> Option<Says> {
 
 fn party(words: &[String], joined: &str) -> Option<Says> {
     let last = &words[words.len().saturating_sub(1)..];
-    let number = has(words, NUMBER) || part(joined, "number msisdn phone");
+    let number = has(words, NUMBER) || has(last, "num no") || part(joined, "number msisdn phone");
     let is_id = has(last, "id uuid sid tag") && !joined.contains("callerid");
     if is_id || (number && has(words, OTHER_NUMBERS)) {
         return None;
@@ -216,6 +227,9 @@ mod tests {
             ("account_number", Says::Account),
             ("state_number", Says::Nothing),
             ("linkedid", Says::Id),
+            ("callee_id", Says::Account),
+            ("callee.phone_number", Says::Called),
+            ("num_media", Says::Nothing),
             ("phone_number_sid", Says::Id),
             ("callee_number_type", Says::Word),
             ("disposition", Says::Word),

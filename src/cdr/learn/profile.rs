@@ -290,7 +290,7 @@ impl Phones {
         match readers.strict.read(value) {
             Reading::Number(number) => {
                 self.prefixed += 1;
-                let spelt = value.iter().any(|byte| *byte == b'+') || value.starts_with(b"00");
+                let spelt = value.contains(&b'+') || value.starts_with(b"00");
                 if spelt {
                     let country = readers.strict.country(&number);
                     if country != "001" {

@@ -251,7 +251,9 @@ fn name_the_nameless(fields: &mut [Field], time: &Start) {
             _ => fields[at].verdict.name.to_owned(),
         };
         let taken = |name: &str| fields.iter().any(|field| field.name == name);
-        let free = (2..).map(|n| format!("{wanted}_{n}")).find(|name| !taken(name));
+        let free = (2..=fields.len() + 1)
+            .map(|n| format!("{wanted}_{n}"))
+            .find(|name| !taken(name));
         fields[at].name = if taken(&wanted) {
             free.unwrap_or_default()
         } else {
@@ -277,22 +279,21 @@ impl Parties {
                 .copied()
                 .filter(move |at| fields[*at].says == wanted)
         };
-        let mut called: Vec<usize> = says(Says::Called).collect();
+        let mut reached: Vec<usize> = says(Says::Called).collect();
         let caller = says(Says::Caller).next();
         // The only party may be the called one: rating reads it.
         if phones.len() == 1 && caller.is_none() {
-            called.clone_from(&phones);
+            reached.clone_from(&phones);
         }
-        let caller = caller.or_else(|| phones.iter().copied().find(|at| !called.contains(at)));
-        if called.is_empty() {
-            called.extend(
-                phones
-                    .iter()
-                    .copied()
-                    .find(|at| Some(*at) != caller && fields[*at].says != Says::Caller),
-            );
+        let caller = caller.or_else(|| phones.iter().copied().find(|at| !reached.contains(at)));
+        if reached.is_empty() {
+            let other = |at: &usize| Some(*at) != caller && fields[*at].says != Says::Caller;
+            reached.extend(phones.iter().copied().find(other));
         }
-        Self { caller, called }
+        Self {
+            caller,
+            called: reached,
+        }
     }
 }
 
@@ -340,11 +341,11 @@ fn draft(shape: &Shape, fields: Vec<Field>, time: &Start, country: &Country, kno
         let mut line = line(&field, at, &parties, &names);
         if field.verdict.does == Does::Time && !is_time && !field.profile.is_only_time() {
             RESTRICT.clone_into(&mut line.action);
-            line.reason = "times, but for some values that are none".to_owned();
+            "times, but for some values that are none".clone_into(&mut line.reason);
         }
         if is_time {
-            line.reason = "when the call began: rating, and which key is used".to_owned();
-            line.action = "\"keep\"".to_owned();
+            "when the call began: rating, and which key is used".clone_into(&mut line.reason);
+            "\"keep\"".clone_into(&mut line.action);
         }
         draft.fields.push(line);
     }

@@ -30,81 +30,59 @@ fn with_sample<T>(text: &str, end: End, f: impl FnOnce(&Sample<'_>) -> T) -> T {
     })
 }
 
+/// Delimiter, quote, escape, comment.
+type Signs = (u8, Option<u8>, Option<u8>, Option<u8>);
+
 fn shape(text: &str) -> Table {
     with_sample(text, End::Final, table).unwrap()
 }
 
 #[test]
 fn tables_are_seen_through_their_delimiters_and_quotes() {
-    // Text, delimiter, quote, escape, comment, fewest and most columns, whether a header row is seen.
-    let cases: [(&str, u8, Option<u8>, Option<u8>, Option<u8>, (usize, usize), bool); 7] = [
+    // Text, signs, fewest and most columns, whether a header row is seen.
+    let quote = Some(b'"');
+    let cases: [(&str, Signs, (usize, usize), bool); 7] = [
         (
             "1,2,\"a;b\"\n3,4,\"c,d\"\n",
-            b',',
-            Some(b'"'),
-            None,
-            None,
+            (b',', quote, None, None),
             (3, 3),
             false,
         ),
-        ("1;2,5;x\n3;4,5;y\n", b';', Some(b'"'), None, None, (3, 3), false),
+        ("1;2,5;x\n3;4,5;y\n", (b';', quote, None, None), (3, 3), false),
         (
             "a|b|200|17\nc|d|200|18\n",
-            b'|',
-            Some(b'"'),
-            None,
-            None,
+            (b'|', quote, None, None),
             (4, 4),
             false,
         ),
         (
             "1\t2,3\n4\t5,6\n7\t8\n",
-            b'\t',
-            Some(b'"'),
-            None,
-            None,
+            (b'\t', quote, None, None),
             (2, 2),
             false,
         ),
-        (
-            "#x\n1,2\n3,4\n",
-            b',',
-            Some(b'"'),
-            None,
-            Some(b'#'),
-            (2, 2),
-            false,
-        ),
+        ("#x\n1,2\n3,4\n", (b',', quote, None, Some(b'#')), (2, 2), false),
         (
             "1,a\\,b,2\n3,c,4\n",
-            b',',
-            Some(b'"'),
-            Some(b'\\'),
-            None,
+            (b',', quote, Some(b'\\'), None),
             (3, 3),
             false,
         ),
         (
             "id,caller\n1234,07700900001\n1235,07700900002\n",
-            b',',
-            Some(b'"'),
-            None,
-            None,
+            (b',', quote, None, None),
             (2, 2),
             true,
         ),
     ];
-    for (text, delimiter, quote, escape, comment, (least, columns), header) in cases {
+    for (text, signs, columns, header) in cases {
         let found = shape(text);
         let dialect = found.dialect;
+        let seen = (dialect.delimiter, dialect.quote, dialect.escape, dialect.comment);
+        assert_eq!(seen, signs, "{text}");
         assert_eq!(
-            (dialect.delimiter, dialect.quote, dialect.escape, dialect.comment),
-            (delimiter, quote, escape, comment),
-            "{text}"
-        );
-        assert_eq!(
-            (found.least, found.columns, found.header),
-            (least, columns, header),
+            ((found.least, found.columns), found.header),
+            (columns, header),
             "{text}"
         );
     }

@@ -106,13 +106,13 @@ impl Spelling {
     }
 
     pub(super) fn days() -> Vec<Self> {
-        let whole = |day: &&str| Self::new(day, "", " 00:00:00", &format!("{day} %H:%M:%S"));
-        DAYS.iter().filter_map(|day| whole(&day)).collect()
+        let whole = |day: &str| Self::new(day, "", " 00:00:00", &format!("{day} %H:%M:%S"));
+        DAYS.iter().filter_map(|day| whole(day)).collect()
     }
 
     pub(super) fn clocks() -> Vec<Self> {
-        let whole = |clock: &&str| Self::new(clock, "2020-01-01 ", "", &format!("%Y-%m-%d {clock}"));
-        CLOCKS.iter().filter_map(|clock| whole(&clock)).collect()
+        let whole = |clock: &str| Self::new(clock, "2020-01-01 ", "", &format!("%Y-%m-%d {clock}"));
+        CLOCKS.iter().filter_map(|clock| whole(clock)).collect()
     }
 
     pub(super) fn count(&mut self, value: &[u8], reads: &mut Reads) {

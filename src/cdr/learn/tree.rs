@@ -161,7 +161,7 @@ impl Node {
             .filter(|(_, node)| node.seen() * 5 < self.objects)
             .count();
         let is_table = self.unnamed > 0 || (self.members.len() > MEMBERS && rare * 2 > self.members.len());
-        if self.objects > 0 && !self.members.is_empty() && !(is_table && !path.is_empty()) {
+        if self.objects > 0 && !self.members.is_empty() && (path.is_empty() || !is_table) {
             let shown = |(name, node): &&(String, Self)| {
                 // Few records have it, and it is two words: it may be somebody's name.
                 !(name.contains(' ') && self.objects >= FEW_OF && node.seen() * 20 < self.objects)
