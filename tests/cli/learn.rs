@@ -253,6 +253,15 @@ fn a_preset_is_recognised_and_only_the_sites_own_lines_are_left() {
 }
 
 #[test]
+fn title_rows_above_the_header_row_are_markers() {
+    let place = Place::new();
+    place.write("in.csv", &format!("Report of Lovelace\n{}", calls(true)));
+    let (draft, _) = learnt(&place, "in.csv", "--country GB --zone Europe/London");
+    assert!(draft.contains("markers = [{ prefix = \"Report\" }]"), "{draft}");
+    assert!(draft.contains("rows that are no records: 2"), "{draft}");
+}
+
+#[test]
 fn values_are_shown_only_when_asked_for() {
     let place = Place::new();
     place.write("in.csv", &calls(true));

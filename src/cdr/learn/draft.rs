@@ -21,7 +21,7 @@ pub(super) struct Draft {
 }
 
 /// A key with its value, and comment lines above.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) comments: Vec<String>,
     /// `key = value`

@@ -101,7 +101,7 @@ fn variants(sample: &Sample<'_>, name: &str) -> Vec<(&'static str, Vec<Line>)> {
         found.push(("cdr_custom", vec![line]));
     }
     if NAMED.contains(&name)
-        && let Some(line) = table::titles(sample.bytes)
+        && let Some((line, _)) = table::titles(sample.bytes)
     {
         found.push(("behind title rows", vec![line]));
     }

@@ -211,6 +211,7 @@ fn csv_input(table: &Table, names: &[String]) -> Vec<Line> {
         let comment = "A header row with blank, repeated or hidden names, or rows of several lengths: columns go by their place.";
         lines.push(Line::with("header = \"skip\"", comment));
     }
+    lines.extend(table.titles.clone());
     let list: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     lines.push(Line::new(format!("columns = [{}]", list.join(", "))));
     if table.least < table.columns {

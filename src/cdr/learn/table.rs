@@ -23,6 +23,8 @@ pub(super) struct Table {
     pub(super) header: bool,
     /// Names of columns, where the header row has one that may be shown.
     pub(super) names: Vec<Option<String>>,
+    /// `markers = [..]`, for title rows above the header row.
+    pub(super) titles: Option<Line>,
 }
 
 impl Table {
@@ -54,7 +56,7 @@ pub(super) fn table(sample: &Sample<'_>) -> Result<Table, LearnError> {
             best = Some((score, dialect, rows));
         }
     }
-    let Some((_, dialect, rows)) = best.filter(|(score, ..)| *score > 0.0) else {
+    let Some((_, dialect, mut rows)) = best.filter(|(score, ..)| *score > 0.0) else {
         return Err(LearnError::new(
             1,
             "no delimiter (, ; | or a tab) cuts its rows into columns: fixed-width files have to be converted, and a file needs at least two columns",
@@ -67,12 +69,17 @@ pub(super) fn table(sample: &Sample<'_>) -> Result<Table, LearnError> {
             format!("{columns} columns are more than a draft is made for ({MOST_COLUMNS})"),
         ));
     }
+    let titles = titles(sample.bytes);
+    if let Some((_, above)) = &titles {
+        rows.cells.drain(..(*above).min(rows.cells.len()));
+    }
     let names = header(&rows.cells, columns);
     Ok(Table {
         dialect,
         columns,
         least,
         header: names.is_some(),
+        titles: titles.map(|(line, _)| line),
         names: names.unwrap_or_else(|| vec![None; columns]),
     })
 }
@@ -196,8 +203,8 @@ impl Rows {
 const TITLES: &str =
     "fcs cdr cdrs call calls report export standard version period billing title file generated created date";
 
-/// `markers = [..]` for rows of a title above a header row: what they begin with, if it may be shown.
-pub(super) fn titles(bytes: &[u8]) -> Option<Line> {
+/// `markers = [..]` for rows of a title above a header row: what they begin with, if it may be shown. And how many.
+pub(super) fn titles(bytes: &[u8]) -> Option<(Line, usize)> {
     let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').take(8).collect();
     let cells = |line: &[u8]| line.iter().filter(|byte| b",;|\t".contains(byte)).count();
     let most = lines.iter().map(|line| cells(line)).max()?;
@@ -222,10 +229,9 @@ pub(super) fn titles(bytes: &[u8]) -> Option<Line> {
         .iter()
         .map(|text| format!("{{ prefix = {} }}", quoted(text)))
         .collect();
-    Some(Line::with(
-        format!("markers = [{}]", list.join(", ")),
-        "Title rows above the header row, by what they begin with.",
-    ))
+    let comment = "Title rows above the header row, by what they begin with.";
+    let line = Line::with(format!("markers = [{}]", list.join(", ")), comment);
+    Some((line, above.len()))
 }
 
 /// The names of the first row, if it is a header row: no cell of it looks like a value, some column holds what

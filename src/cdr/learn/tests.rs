@@ -104,8 +104,11 @@ fn names_of_a_header_row_are_shown_only_where_they_are_names() {
 #[test]
 fn titles_are_shown_by_their_first_word_if_that_is_the_trades() {
     let table = "Caller,Called,Start\n1,2,3\n";
-    let line = titles(format!("FCS Standard of Ada\n{table}").as_bytes()).unwrap();
-    assert_eq!(line.text, "markers = [{ prefix = \"FCS\" }]");
+    let (line, above) = titles(format!("FCS Standard of Ada\n{table}").as_bytes()).unwrap();
+    assert_eq!(
+        (line.text.as_str(), above),
+        ("markers = [{ prefix = \"FCS\" }]", 1)
+    );
     assert!(titles(format!("Ada's calls\n{table}").as_bytes()).is_none());
     assert!(titles(table.as_bytes()).is_none());
 }
