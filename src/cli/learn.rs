@@ -36,8 +36,8 @@ const MOST_BYTES: u64 = 64 << 20;
     \x20      cdrveil check --config config/cdrveil.toml --offline\n\
     \x20      cdrveil explain --config config/cdrveil.toml calls.csv\n\n\
     At most the first 64 MiB and 100,000 records are read.\n\
-    Exit: 0 a draft was written, 64 a file that is none to learn from (empty, packed, no calls, no time),\n\
-    with its line, 70 the draft cannot be written."
+    Exit: 0 a draft was written, 64 a file that is none to learn from (empty, packed, no calls), with\n\
+    its line, 70 the draft cannot be written."
 )]
 pub(super) struct Args {
     /// Sample of call records, CSV or JSON; "-" for stdin
