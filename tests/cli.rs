@@ -5,6 +5,8 @@
 mod apply;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/learn.rs"]
+mod learn;
 #[path = "cli/maps.rs"]
 mod maps;
 #[path = "cli/open.rs"]

@@ -109,6 +109,57 @@ fn holds(sample: &Sample) {
     }
 }
 
+/// Whether `cdrveil learn` recognises the sample's preset in its records, those aside that are rejected rightly,
+/// and shows nothing of them.
+fn recognised(sample: &Sample) -> bool {
+    let quoted = |key: &str| {
+        let rest = sample.policy.split_once(key)?.1;
+        rest.split('"').nth(1).map(str::to_owned)
+    };
+    let above: usize = sample
+        .counts
+        .split(' ')
+        .find_map(|count| count.strip_prefix("skipped="))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let rejected: Vec<usize> = sample.rejected.iter().map(|(row, _)| row + above).collect();
+    let lines = sample
+        .input
+        .lines()
+        .enumerate()
+        .filter(|(at, _)| !rejected.contains(at));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("in"),
+        lines.flat_map(|(_, line)| [line, "\n"]).collect::<String>(),
+    )
+    .unwrap();
+    let mut arguments = vec!["learn".to_owned(), "in".to_owned()];
+    arguments.extend(
+        quoted("country = ")
+            .into_iter()
+            .flat_map(|country| ["--country".to_owned(), country]),
+    );
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let learnt = cdrveil(folder.path(), &arguments);
+    let (draft, told) = (
+        String::from_utf8(learnt.stdout).unwrap(),
+        String::from_utf8(learnt.stderr).unwrap(),
+    );
+    for raw in presets::RAW {
+        assert!(
+            !draft.contains(raw) && !told.contains(raw),
+            "{raw}: {draft}{told}"
+        );
+    }
+    let preset = quoted("preset = ").unwrap();
+    if !draft.contains(&format!("preset = \"{preset}\"")) {
+        eprintln!("{told}\n{draft}");
+    }
+    draft.contains(&format!("preset = \"{preset}\""))
+}
+
 fn write_configuration(folder: &Path, policy: &str) {
     fs::write(folder.join("key"), format!("{KEY}\n")).unwrap();
     fs::set_permissions(folder.join("key"), fs::Permissions::from_mode(0o400)).unwrap();

@@ -30,6 +30,7 @@ use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
 pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
+pub use crate::cdr::policy::preset::names as preset_names;
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;

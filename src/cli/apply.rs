@@ -4,7 +4,7 @@
 //! each (a JSON record keeps its own line breaks too); sealed outputs are JSON
 //! lines (`docs/formats.md`) that `cdrveil open` reads.
 
-mod inputs;
+pub(super) mod inputs;
 mod outputs;
 
 use std::fs::File;

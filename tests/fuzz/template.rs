@@ -7,7 +7,7 @@ use std::time::Duration;
 use cdrveil::cdr::csv::{self, Dialect, End};
 use cdrveil::cdr::header::HeaderMap;
 use cdrveil::cdr::json::{self, Paths, Scalar, Scanner};
-use cdrveil::cdr::policy::{Csv, Format, Header, Layout, Policy};
+use cdrveil::cdr::policy::{Column, Csv, Format, Header, Layout, Policy};
 use cdrveil::cdr::rows::Piece;
 use cdrveil::engine::{Engine, Output, Payload};
 
@@ -142,8 +142,12 @@ pub fn fields_of(
                 split.is_ok() && when.holds(csv.dialect, row, &cells, &mut Vec::new())
             };
             let shape = shapes.iter().find(|shape| shape.when.as_ref().is_none_or(own));
-            let fields = shape.map_or(&[][..], |shape| &shape.fields);
-            (0..columns).map(|at| fields.get(at).copied()).collect()
+            let own = shape.map_or(&[][..], |shape| &shape.columns);
+            let field = |at| match own.get(at)? {
+                Column::Field(field) => Some(*field),
+                Column::Nested(_) => None,
+            };
+            (0..columns).map(field).collect()
         }
         Layout::Named { optional, unlisted } => {
             let header = prefix

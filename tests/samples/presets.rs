@@ -1,10 +1,10 @@
 //! The presets, each on calls that look like its system's: the public bytes, and that no identifier is in them.
 #![allow(clippy::needless_raw_string_hashes)] // one spelling for all the calls below
 
-use super::{Sample, holds};
+use super::{Sample, holds, recognised};
 
 /// What the calls below hold of persons, places and machines: none of it may be public.
-const RAW: [&str; 16] = [
+pub const RAW: [&str; 16] = [
     "7700900001",
     "7700900002",
     "7700900003",
@@ -28,6 +28,11 @@ pub(super) fn preset(sample: &Sample) {
         assert!(!sample.public.contains(raw), "{raw}");
     }
     holds(sample);
+    assert!(
+        recognised(sample),
+        "learn does not see the preset in\n{}",
+        sample.input
+    );
 }
 
 /// Asterisk: an answered call of 21 columns, an unanswered one of 16, one with a name in the dialled number's place, and one too short.

@@ -57,6 +57,11 @@ const PRESETS: [(&str, &str); 23] = [
     ("zoom", include_str!("../../../config/presets/zoom.toml")),
 ];
 
+/// The names of all presets, in alphabetical order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
 /// Settings whose keys are laid over the preset's one by one; below `[fields]` a field is replaced whole.
 const TABLES: [&str; 5] = ["input", "time", "numbers", "output", "fields"];
 /// What a key of the policy's own, in which table, takes out of the preset: other ways to say the same, and
