@@ -138,7 +138,7 @@ pub async fn run(
     let telemetry = Telemetry::new(setup(&config), Now::read());
     telemetry.keyring_loaded(facts(&config.keyring.keyring), Now::read());
     let decks = decks::facts(&config.policy.rating, &config.keyring.keyring, &config.domain);
-    telemetry.deck_loaded(decks, Now::read());
+    telemetry.deck_loaded(decks, 0, Now::read());
     tokio::pin!(shutdown);
     let view = tokio::select! {
         view = await_brokers(&config) => view?,

@@ -1,23 +1,25 @@
-//! Reads the rate deck and the lists a policy names into what derived fields are looked up in.
+//! Reads the rate deck, the lists and the maps a policy names into what derived fields are looked up in.
 //!
 //! Invariant: a file is taken whole or not at all, so a fault in one line
 //! leaves the former deck in use; no message shows a number; of the lists
 //! nothing but keyed hashes stays in memory.
 
 mod deck;
+mod maps;
 mod numbers;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::cdr::policy::Policy;
-use crate::cdr::rating::{Content, ListName, Lists, NamedFile, Rating, RatingFiles};
+use crate::cdr::rating::{Content, FileName, ListName, Lists, NamedFile, Rating, RatingFiles};
 use crate::number::{Canonicaliser, NumberSettingsError};
 use crate::pseudonym::list::ListKey;
 use crate::pseudonym::mac::sha256;
@@ -53,7 +55,7 @@ pub fn load(policy: &Policy) -> Result<(Rating, Stamp), Vec<Fault>> {
     let mut parts = Parts::new(fresh_key(files)?);
     let mut faults = Vec::new();
     for named in &files.named {
-        let taken = Text::read(files, named).and_then(|file| parts.take(policy, named.list, &file));
+        let taken = Text::read(files, named).and_then(|file| parts.take(policy, named.file, &file));
         faults.extend(taken.err().into_iter().flatten());
     }
     if faults.is_empty() {
@@ -61,6 +63,20 @@ pub fn load(policy: &Policy) -> Result<(Rating, Stamp), Vec<Fault>> {
     } else {
         Err(faults)
     }
+}
+
+/// What the policy's deck, which was read, lacks of a former one: its rows there.
+///
+/// # Errors
+///
+/// Faults of the former deck, or that the policy names none.
+pub fn lacking(policy: &Policy, former: &Path) -> Result<Vec<Fault>, Vec<Fault>> {
+    let told = |message: String| vec![Fault::whole(former, message)];
+    let Some(deck) = &policy.rating.deck else {
+        return Err(told("the policy names no deck to compare it with".to_owned()));
+    };
+    let text = Text::open(former).map_err(|error| told(format!("it cannot be read: {error}")))?;
+    deck::lacking(&text, &policy.rating_files, deck)
 }
 
 /// What was read so far.
@@ -86,10 +102,30 @@ impl Parts {
         }
     }
 
-    fn take(&mut self, policy: &Policy, list: ListName, file: &Text) -> Result<(), Vec<Fault>> {
-        let rows = match list {
+    fn take(&mut self, policy: &Policy, name: FileName, file: &Text) -> Result<(), Vec<Fault>> {
+        let rows = match name {
+            FileName::List(list) => self.list(policy, list, file)?,
+            FileName::Map(at) => {
+                let map = maps::read(file, &policy.rating_files.maps[at])?;
+                let rows = map.rows();
+                self.rating.maps.push(map);
+                rows
+            }
+        };
+        self.rating.contents.push(Content {
+            file: name,
+            label: policy.rating_files.label(name),
+            rows,
+            hash: sha256(file.text.as_bytes()),
+        });
+        Ok(())
+    }
+
+    fn list(&mut self, policy: &Policy, list: ListName, file: &Text) -> Result<usize, Vec<Fault>> {
+        Ok(match list {
             ListName::Deck => {
-                let deck = deck::read(file, &policy.rating_files)?;
+                let (deck, warnings) = deck::read(file, &policy.rating_files)?;
+                self.rating.warnings = warnings;
                 self.rating.deck.insert(deck).rows()
             }
             ListName::Own => {
@@ -106,13 +142,7 @@ impl Parts {
             }
             ListName::Emergency => self.emergency.insert(labelled(policy, list, file)?).len(),
             ListName::Voicemail => self.voicemail.insert(labelled(policy, list, file)?).len(),
-        };
-        self.rating.contents.push(Content {
-            list,
-            rows,
-            hash: sha256(file.text.as_bytes()),
-        });
-        Ok(())
+        })
     }
 
     fn finish(mut self, policy: &Policy) -> Result<Rating, Vec<Fault>> {
@@ -164,23 +194,31 @@ struct Text {
 
 impl Text {
     fn read(files: &RatingFiles, named: &NamedFile) -> Result<Self, Vec<Fault>> {
-        let text = fs::read_to_string(&named.path).map_err(|error| {
-            let message = format!(
-                "[numbers] {}: {} cannot be read: {error}",
-                named.list.as_str(),
-                named.path.display()
-            );
+        Self::open(&named.path).map_err(|error| {
+            let setting = match named.file {
+                FileName::List(list) => format!("[numbers] {}", list.as_str()),
+                FileName::Map(at) => format!("[maps.{}] file", files.maps[at].name),
+            };
+            let message = format!("{setting}: {} cannot be read: {error}", named.path.display());
             vec![files.source.fault(named.span.clone(), message)]
-        })?;
+        })
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            path: named.path.clone(),
-            text: Zeroizing::new(text),
+            path: path.to_owned(),
+            text: Zeroizing::new(fs::read_to_string(path)?),
         })
     }
 
     /// A fault at a byte of the text.
     fn fault(&self, at: usize, message: impl Into<String>) -> Fault {
         Fault::at(&self.path, &self.text, at..at, message)
+    }
+
+    /// The line of a byte, from 1.
+    fn line(&self, at: usize) -> usize {
+        memchr::memchr_iter(b'\n', &self.text.as_bytes()[..at]).count() + 1
     }
 
     fn path(&self) -> &Path {

@@ -235,6 +235,11 @@ impl Engine {
         self.cursor.position()
     }
 
+    /// Whether no header row was read yet that names the policy's columns, where one must.
+    pub fn wants_header(&self) -> bool {
+        self.cursor.wants_header()
+    }
+
     /// Tells that the first `bytes` of the buffer are gone.
     pub fn consumed(&mut self, bytes: usize) {
         self.cursor.consumed(bytes);

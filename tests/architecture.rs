@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cdr",
             "config",
             "daemon",
+            "deckstore",
             "engine",
             "kafka",
             "keystore",

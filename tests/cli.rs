@@ -5,6 +5,10 @@
 mod apply;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/learn.rs"]
+mod learn;
+#[path = "cli/maps.rs"]
+mod maps;
 #[path = "cli/open.rs"]
 mod open;
 #[path = "cli/readme.rs"]
@@ -421,7 +425,7 @@ const EXAMPLES: [&str; 8] = [
     "extensions",
 ];
 /// Keys that mean something beside others only, as the lines themselves say.
-const BESIDE_OTHERS: [&str; 4] = ["optional", "records", "when", "columns"];
+const BESIDE_OTHERS: [&str; 6] = ["maps.zone", "optional", "records", "when", "column", "columns"];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {
@@ -527,6 +531,7 @@ fn every_key_is_in_the_sample_files() {
         ("policy.toml", "[input]\n", "zzz = 1\n[input]\n"),
         ("policy.toml", "[input]\n", "[input]\nzzz = 1\n"),
         ("policy.toml", "time = {", "time = { zzz = 1,"),
+        ("policy.toml", "# maps.zone = {", "maps.zone = { zzz = 1,"),
         ("policy.toml", "[numbers]\n", "[numbers]\nzzz = 1\n"),
         ("policy.toml", "# extensions = {", "extensions = { zzz = 1,"),
         ("policy.toml", "[output]\n", "[output]\nzzz = 1\n"),

@@ -2,6 +2,8 @@
 //! own: the public bytes, what opens on the sealed side, and the counts. Invented calls, reserved numbers (their class is "unknown").
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+#[path = "samples/hosted.rs"]
+mod hosted;
 #[path = "samples/presets.rs"]
 mod presets;
 
@@ -19,7 +21,7 @@ const KEY: &str = "babde77dbb3bb36b3ab0ad8654cad3b8622718bbb5d45be1dcb01df30b9b6
 
 /// What `{name}` stands for in expected lines: tokens computed with Python's hmac and hashlib from
 /// `docs/formats.md`, domain "billing", by kind and canonical value.
-const TOKENS: [(&str, &str); 11] = [
+const TOKENS: [(&str, &str); 18] = [
     ("{ada}", "2025-11.ikgb2zg2yyjkep5vp5osojyqke"), // phone 447700900001
     ("{bob}", "2025-11.ggtchpao6x35koe3ewy7oh5ea4"), // phone 447700900002
     ("{eve}", "2025-11.dvfurqmwi7xf5s6k7qmm3nqvta"), // phone 447700900003
@@ -31,6 +33,13 @@ const TOKENS: [(&str, &str); 11] = [
     ("{account}", "2025-11.buipritqqqhnm5ag5yjg7yd3nu"), // account 1001
     ("{call}", "2025-11.ghiajpxokegthdpxincoqxuo74"), // call c-1@192.0.2.7
     ("{login}", "2025-11.nhrc3gan77kqhwgnvix4ilj4v4"), // account ada
+    ("{leg}", "2025-11.pfoldtm6ttq2xrffpyy5gjg7ai"), // call 202511-c-1@192.0.2.7
+    ("{device}", "2025-11.kh46lxd54ww7yjbgz3cf4mbbqm"), // alpha user_x7k2
+    ("{client}", "2025-11.kwy2mfscxur3vpzdv7naailjqu"), // alpha client:alice
+    ("{extension}", "2025-11.haalwkk2utsr7kmbdoax2jpk5m"), // extension acme/10101
+    ("{group}", "2025-11.eas4l4eidxahdb72pcwptpvqvq"), // account Ada, Inc.
+    ("{desk}", "2025-11.4txvkysep4g6geye3opuuqul5q"), // alpha Ext.101
+    ("{user}", "2025-11.272q3pl62uzjui52hml25var6u"), // alpha ada
 ];
 
 /// A format: what comes in under which policy, and what must come out.
@@ -84,7 +93,7 @@ fn holds(sample: &Sample) {
         .collect();
     assert_eq!(restricted, sample.restricted);
 
-    let rows: Vec<&str> = sample.input.lines().collect();
+    let rows: Vec<&str> = sample.input.split(['\n', '\r']).collect();
     let rejected = opened(folder.path(), "rejected");
     let reasons: Vec<(usize, &str)> = rejected
         .iter()
@@ -98,6 +107,57 @@ fn holds(sample: &Sample) {
         let raw = line["raw"].as_str().unwrap();
         assert!(rows.contains(&raw), "a reject holds its row as it came");
     }
+}
+
+/// Whether `cdrveil learn` recognises the sample's preset in its records, those aside that are rejected rightly,
+/// and shows nothing of them.
+fn recognised(sample: &Sample) -> bool {
+    let quoted = |key: &str| {
+        let rest = sample.policy.split_once(key)?.1;
+        rest.split('"').nth(1).map(str::to_owned)
+    };
+    let above: usize = sample
+        .counts
+        .split(' ')
+        .find_map(|count| count.strip_prefix("skipped="))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let rejected: Vec<usize> = sample.rejected.iter().map(|(row, _)| row + above).collect();
+    let lines = sample
+        .input
+        .lines()
+        .enumerate()
+        .filter(|(at, _)| !rejected.contains(at));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("in"),
+        lines.flat_map(|(_, line)| [line, "\n"]).collect::<String>(),
+    )
+    .unwrap();
+    let mut arguments = vec!["learn".to_owned(), "in".to_owned()];
+    arguments.extend(
+        quoted("country = ")
+            .into_iter()
+            .flat_map(|country| ["--country".to_owned(), country]),
+    );
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let learnt = cdrveil(folder.path(), &arguments);
+    let (draft, told) = (
+        String::from_utf8(learnt.stdout).unwrap(),
+        String::from_utf8(learnt.stderr).unwrap(),
+    );
+    for raw in presets::RAW {
+        assert!(
+            !draft.contains(raw) && !told.contains(raw),
+            "{raw}: {draft}{told}"
+        );
+    }
+    let preset = quoted("preset = ").unwrap();
+    if !draft.contains(&format!("preset = \"{preset}\"")) {
+        eprintln!("{told}\n{draft}");
+    }
+    draft.contains(&format!("preset = \"{preset}\""))
 }
 
 fn write_configuration(folder: &Path, policy: &str) {

@@ -116,7 +116,7 @@ pub fn rating(keys: &[String]) -> Rating {
             ports: Some(ports),
         }),
         listed: None,
-        contents: Vec::new(),
+        ..Rating::default()
     }
 }
 

@@ -13,7 +13,7 @@ mod escape;
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 use thiserror::Error;
 
 /// How a source writes CSV.
@@ -97,6 +97,9 @@ pub enum CsvError {
     /// A value that this dialect has no spelling for.
     #[error("the value needs quotes, and the dialect has none: set `quote`")]
     Unquotable,
+    /// A value with fields inside that are not written as they are.
+    #[error("quotes or escapes inside a value of several fields")]
+    Escaped,
     /// See [`Dialect::check`].
     #[error("delimiter, quote, comment and escape must be different bytes, none of them a line break")]
     Ambiguous,
@@ -197,6 +200,37 @@ pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<()
             Ok(())
         }
     }
+}
+
+/// Splits what a field says into the fields inside it, each of them bare; none of a blank one.
+///
+/// # Errors
+///
+/// A value that has to be unescaped: its fields are not bytes of the row.
+pub fn split_within(
+    delimiter: u8,
+    row: &[u8],
+    field: Field,
+    inside: &mut Vec<Field>,
+) -> Result<(), CsvError> {
+    inside.clear();
+    let quotes = match field.quoting {
+        Quoting::Plain => 0,
+        Quoting::Quoted => 1,
+        Quoting::QuotedEscaped | Quoting::PlainEscaped => return Err(CsvError::Escaped),
+    };
+    let outer = field.range();
+    let (first, stop) = (outer.start + quotes, outer.end - quotes);
+    if first == stop {
+        return Ok(());
+    }
+    let mut start = first;
+    for at in memchr_iter(delimiter, &row[first..stop]) {
+        inside.push(self::field(start, first + at, Quoting::Plain));
+        start = first + at + 1;
+    }
+    inside.push(self::field(start, stop, Quoting::Plain));
+    Ok(())
 }
 
 /// What a field says, without its quotes; `scratch` is used only when it has to be unescaped.

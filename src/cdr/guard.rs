@@ -39,6 +39,8 @@ pub struct Guard {
     seen: Sevens,
     index: Index,
     run: Run,
+    /// A value that is taken out, percent-decoded.
+    decoded: Vec<u8>,
 }
 
 /// Part of a value, noted by [`Guard::look`]; it begins where the one before it ends.
@@ -130,9 +132,8 @@ impl Guard {
         if digits.len() >= LEAST && self.seen.share(digits) {
             self.add_number(digits, number.national());
         }
-        // A few plans dial other digits than E.164 has (Argentina's 15): the copies are as dialled.
-        let subscriber = &digits[COUNTRY_CODE.min(digits.len())..];
-        if !raw.ends_with(subscriber) && self.resembles(raw) && self.run.read_whole(raw) {
+        // A few plans dial other digits than E.164 has (Argentina's 15, Korea's carriers): the copies are as dialled.
+        if !is_spelt_as(number, raw) && self.resembles(raw) && self.run.read_whole(raw) {
             self.add_digits(raw);
         }
     }
@@ -140,23 +141,29 @@ impl Guard {
     /// A value that is an identifier if it is digits and separators from end to end: IMSI, IMEI, account.
     #[inline]
     pub fn identifier(&mut self, value: &[u8]) {
+        self.encoded(value);
         if !self.resembles(value) {
             return;
         }
         if self.run.read_whole(value) {
-            self.add_digits(value);
+            self.add_whole(value);
         } else {
             self.international(value);
         }
     }
 
-    /// The first number in a value that is no number as a whole, such as `*21*07700900123#`.
+    /// The first number, and no date, in a value that is no number as a whole, such as `*21*07700900123#`.
     pub fn wrapped(&mut self, value: &[u8]) {
+        self.first_number(value);
+        self.each_decoding(value, Self::first_number);
+    }
+
+    fn first_number(&mut self, value: &[u8]) {
         let mut from = 0;
         while from < value.len() && self.resembles(value) {
             let end = self.run.read(value, from);
-            if self.run.digits.len() >= LEAST {
-                return self.add_digits(&value[from..end]);
+            if self.run.digits.len() >= LEAST && !self.run.is_calendar() {
+                return self.add_whole(&value[from..end]);
             }
             from = end + 1;
         }
@@ -165,13 +172,14 @@ impl Guard {
     /// A restricted value: as an [identifier](Self::identifier), unless it reads as a time.
     #[inline]
     pub fn restricted(&mut self, value: &[u8]) {
+        self.encoded(value);
         if !self.resembles(value) {
             return;
         }
         if !self.run.read_whole(value) {
             self.international(value);
-        } else if !self.run.reads_as_time() {
-            self.add_digits(value);
+        } else if self.is_no_time(value) {
+            self.add_whole(value);
         }
     }
 
@@ -179,6 +187,7 @@ impl Guard {
     /// so of bare digits only those count that are plainly a phone number, an IMSI or an IMEI.
     #[inline]
     pub fn dropped(&mut self, value: &[u8]) {
+        self.encoded(value);
         if !self.resembles(value) {
             return;
         }
@@ -189,9 +198,51 @@ impl Guard {
             [b'+' | b'(', ..] | [b'0', b'0'..=b'9', ..] => true,
             _ => matches!(self.run.digits.len(), 14 | 15),
         };
-        if plain && !self.run.reads_as_time() {
-            self.add_digits(value);
+        if plain && self.is_no_time(value) {
+            self.add_whole(value);
+        } else {
+            self.international(value);
         }
+    }
+
+    /// Whether the run just read is no instant: none is written with a `+` in front.
+    fn is_no_time(&self, value: &[u8]) -> bool {
+        value.trim_ascii_start().starts_with(b"+") || !self.run.reads_as_time()
+    }
+
+    /// Numbers whose `+` is percent-encoded, as in `sip:%2B447700900123@192.0.2.1`.
+    #[inline]
+    fn encoded(&mut self, value: &[u8]) {
+        self.each_decoding(value, |guard, decoded| {
+            if guard.resembles(decoded) {
+                guard.international(decoded);
+            }
+        });
+    }
+
+    #[inline]
+    fn each_decoding(&mut self, value: &[u8], each: impl Fn(&mut Self, &[u8])) {
+        if memchr::memchr(b'%', value).is_some() {
+            self.decodings(value, each);
+        }
+    }
+
+    #[cold]
+    fn decodings(&mut self, value: &[u8], each: impl Fn(&mut Self, &[u8])) {
+        let mut decoded = std::mem::take(&mut self.decoded);
+        decoded.clear();
+        decoded.extend_from_slice(value);
+        let mut start = 0;
+        for _ in 0..DECODINGS {
+            let end = decoded.len();
+            let again = decode_percent(&mut decoded, start);
+            each(self, &decoded[end..]);
+            if !again {
+                break;
+            }
+            start = end;
+        }
+        self.decoded = decoded;
     }
 
     /// Numbers written with their `+`, wherever they stand: `sip:+447700900123@192.0.2.1`.
@@ -201,6 +252,7 @@ impl Guard {
                 continue;
             }
             self.run.read(value, plus + 1);
+            self.run.drop_trunk_zero();
             let run = &self.run;
             let most = run.digits.len().min(E164::MAX_DIGITS);
             // Digits of something else may follow behind a separator.
@@ -209,6 +261,22 @@ impl Guard {
                 .find(|&end| run.breaks_at(end) && number::national(&run.digits[..end]).is_some());
             self.run.cut(number.unwrap_or(most));
             self.add_digits(b"+");
+        }
+    }
+
+    /// The digits just read, a whole value's; with a `(0)` it may be a number that is dialled without it.
+    fn add_whole(&mut self, value: &[u8]) {
+        self.add_digits(value);
+        if self.run.drop_trunk_zero() {
+            self.add_digits(b"+");
+        }
+        // Behind something else: `5/+447700900123`.
+        if value
+            .trim_ascii_start()
+            .get(1..)
+            .is_some_and(|rest| rest.contains(&b'+'))
+        {
+            self.international(value);
         }
     }
 
@@ -379,9 +447,12 @@ fn agreeing<'a>(ours: impl Iterator<Item = &'a u8>, theirs: impl Iterator<Item =
         .count()
 }
 
-/// `20261105` between separators is a day, not most of a number in Washington.
+/// `20261105` between separators is a day, not most of a number in Washington; with separators inside it is none.
 fn is_date_of_its_own(run: &Run, start: usize, end: usize) -> bool {
-    run.breaks_at(start) && run.breaks_at(end) && is_compact_date(&run.digits[start..end])
+    run.breaks_at(start)
+        && run.breaks_at(end)
+        && (start + 1..end).all(|at| !run.breaks_at(at))
+        && is_compact_date(&run.digits[start..end])
 }
 
 /// Seven decimal digits, four bits each.
@@ -395,6 +466,17 @@ fn pack(digits: &[u8]) -> u32 {
 
 fn bucket(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> 22) as usize
+}
+
+/// Whether the spelling is the national number with at most `+`, zeros and the country code in front.
+#[inline]
+fn is_spelt_as(number: &E164, raw: &[u8]) -> bool {
+    let national = number.national();
+    let code = &number.digits()[..number.len() - national.len()];
+    raw.strip_suffix(national).is_some_and(|front| {
+        let front = without_zeros(front.strip_prefix(b"+").unwrap_or(front));
+        front.is_empty() || front == code
+    })
 }
 
 fn without_zeros(digits: &[u8]) -> &[u8] {

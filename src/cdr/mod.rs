@@ -9,6 +9,8 @@ pub mod guard;
 pub mod header;
 pub mod identifier;
 pub mod json;
+pub mod learn;
+pub mod mapping;
 pub mod policy;
 pub mod rating;
 pub mod rows;

@@ -11,6 +11,7 @@ mod csv;
 mod files;
 mod input;
 mod layout;
+mod nested;
 mod preset;
 mod settings;
 #[cfg(test)]
@@ -28,7 +29,8 @@ use crate::cdr::csv::Dialect;
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-pub use crate::cdr::policy::layout::{Layout, Marker, Shape, When};
+pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
+pub use crate::cdr::policy::preset::names as preset_names;
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
@@ -140,6 +142,9 @@ pub struct Field {
     pub plain: String,
     /// What happens to it.
     pub action: Action,
+    /// The maps that give a value of it, by their place in [`RatingFiles::maps`]: beside phone numbers, which
+    /// derive by deck and lists.
+    pub maps: Vec<usize>,
     /// Whether it lies inside another JSON value: derived values then stand beside it.
     pub nested: bool,
 }
@@ -174,6 +179,11 @@ impl Action {
             Self::Keep | Self::Drop => false,
         }
     }
+
+    /// Whether a value holds several identifiers.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Pseudonymise(how) if !how.separators.is_empty())
+    }
 }
 
 /// How a field is pseudonymised.
@@ -189,6 +199,8 @@ pub struct Pseudonymise {
     pub escrow: bool,
     /// Index into [`Policy::kinds`].
     pub mac: usize,
+    /// What stands between several identifiers of one value; empty where a value is one.
+    pub separators: Vec<Vec<u8>>,
 }
 
 /// Which records share a token for one value.
@@ -337,14 +349,29 @@ impl Policy {
 
     /// The appended names, in order: each field's derived values, then the record id.
     pub fn appended(&self) -> Vec<String> {
-        let derived = self.fields.iter().flat_map(|field| match &field.action {
-            Action::Pseudonymise(how) => how
-                .derive
-                .iter()
-                .map(|derived| format!("{}_{}", field.plain, derived.as_str()))
-                .collect(),
-            _ => Vec::new(),
+        let derived = self.fields.iter().flat_map(|field| {
+            let words = self.derived_words(field).into_iter();
+            words.map(|word| format!("{}_{word}", field.plain))
         });
         derived.chain(self.record_id.clone()).collect()
+    }
+
+    /// What is derived from a field, in order: the words behind its name in the appended ones.
+    pub fn derived_words(&self, field: &Field) -> Vec<&str> {
+        let derived = match &field.action {
+            Action::Pseudonymise(how) => &how.derive[..],
+            _ => &[],
+        };
+        let maps = field.maps.iter().map(|&map| self.map_name(map));
+        derived
+            .iter()
+            .map(|derived| derived.as_str())
+            .chain(maps)
+            .collect()
+    }
+
+    /// The name of a map.
+    pub fn map_name(&self, map: usize) -> &str {
+        &self.rating_files.maps[map].name
     }
 }

@@ -1,7 +1,7 @@
-//! What derived fields are looked up in: the rate deck and the lists of own,
-//! paying and ported numbers; and listed numbers that come out as labels.
+//! What derived fields are looked up in: the rate deck, the lists of own,
+//! paying and ported numbers, and maps; and listed numbers that come out as labels.
 //!
-//! Only the deck keeps digits; lists are keyed hashes, and nothing here prints either.
+//! Of numbers only the deck keeps digits; lists are keyed hashes, and nothing here prints any of them.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,11 +10,12 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
 
+use crate::cdr::mapping::{Map, MapRule};
 use crate::number::Listed;
 use crate::number::deck::Deck;
 use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
 use crate::pseudonym::list::{ListKey, NumberSet, NumberWords, Tag};
-use crate::settings::Source;
+use crate::settings::{Fault, Source};
 
 /// A deck and lists that belong together; swapped as one under running lanes.
 #[derive(Debug, Default)]
@@ -25,8 +26,12 @@ pub struct Rating {
     pub lists: Option<Lists>,
     /// Numbers that are labels, where files list them.
     pub listed: Option<Arc<Listed>>,
-    /// What was read, in the order of [`ListName::ALL`].
+    /// In the order of [`RatingFiles::maps`].
+    pub maps: Vec<Map>,
+    /// What was read, in the order of [`RatingFiles::named`].
     pub contents: Vec<Content>,
+    /// What is allowed but tells or costs something: for `cdrveil check`.
+    pub warnings: Vec<Fault>,
 }
 
 /// Lists under one key.
@@ -48,12 +53,17 @@ impl Rating {
     pub fn fingerprints(&self, keyring: &Keyring, domain: &str) -> Vec<String> {
         let macs = FieldMacs::new(keyring, domain, &[FINGERPRINT]);
         let mac = (0..keyring.epochs().len()).find_map(|at| macs.mac(EpochIndex(at), 0));
-        let print = |content: &Content| match (content.list, mac) {
-            (ListName::Deck, _) => HEXLOWER.encode(&content.hash[..8]),
+        let print = |content: &Content| match (content.file, mac) {
+            (FileName::List(ListName::Deck), _) => HEXLOWER.encode(&content.hash[..8]),
             (_, Some(mac)) => HEXLOWER.encode(&mac.domain(&content.hash)[..8]),
             (_, None) => "-".to_owned(),
         };
         self.contents.iter().map(print).collect()
+    }
+
+    /// What a map says of a value; nothing where it says nothing, or was not read.
+    pub fn mapped(&self, map: usize, value: &[u8]) -> Option<&str> {
+        self.maps.get(map)?.look(value)
     }
 }
 
@@ -95,7 +105,7 @@ impl ListName {
         Self::Voicemail,
     ];
 
-    /// The key under `[numbers]`, and the label of metrics.
+    /// The key under `[numbers]`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deck => "deck",
@@ -108,16 +118,34 @@ impl ListName {
     }
 }
 
+/// A file that the policy names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileName {
+    /// Under `[numbers]`.
+    List(ListName),
+    /// Under `[maps]`: its place in [`RatingFiles::maps`].
+    Map(usize),
+}
+
 /// What may be said of a file that was read.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// Which one.
-    pub list: ListName,
+    pub file: FileName,
+    /// Its key under `[numbers]`, or `maps.<name>`: the label of metrics.
+    pub label: String,
     /// Rows that count.
     pub rows: usize,
     /// SHA-256 of its bytes. Of a short list it would tell the numbers to anyone who tries them all: it is shown
-    /// of a deck only, and of a list under a key.
+    /// of a deck only, and of a list or map under a key.
     pub hash: [u8; 32],
+}
+
+impl Content {
+    /// Whether it is the rate deck.
+    pub fn is_deck(&self) -> bool {
+        self.file == FileName::List(ListName::Deck)
+    }
 }
 
 /// The files a policy names.
@@ -125,8 +153,10 @@ pub struct Content {
 pub struct RatingFiles {
     /// The policy, for faults that stand there.
     pub source: Source,
-    /// By [`ListName::ALL`].
+    /// By [`ListName::ALL`], then the maps.
     pub named: Vec<NamedFile>,
+    /// What the policy says of its maps, in its order.
+    pub maps: Vec<MapRule>,
     /// How many numbers must share a prefix for it to be told.
     pub min_block: u64,
     /// Where a date begins.
@@ -137,7 +167,7 @@ pub struct RatingFiles {
 #[derive(Debug, Clone)]
 pub struct NamedFile {
     /// What it is.
-    pub list: ListName,
+    pub file: FileName,
     /// Where it is.
     pub path: PathBuf,
     /// The place in the policy.
@@ -147,4 +177,12 @@ pub struct NamedFile {
 impl RatingFiles {
     /// Numbers that must share a prefix, where the policy does not say.
     pub const MIN_BLOCK: u64 = 1_000;
+
+    /// What a file is called in metrics and in the status.
+    pub fn label(&self, file: FileName) -> String {
+        match file {
+            FileName::List(list) => list.as_str().to_owned(),
+            FileName::Map(map) => format!("maps.{}", self.maps[map].name),
+        }
+    }
 }

@@ -78,6 +78,12 @@ impl Cursor {
         &self.names
     }
 
+    /// Whether no header row was read yet that names the policy's columns, where one must: what is refused
+    /// meanwhile is no record.
+    pub fn wants_header(&self) -> bool {
+        !self.past_header || self.misnamed.is_some()
+    }
+
     /// Tells the cursor that the first `bytes` of the buffer are gone.
     pub fn consumed(&mut self, bytes: usize) {
         self.at -= bytes;
@@ -162,11 +168,7 @@ impl Cursor {
                 Marker::Column(when) => (Some(when.column), &when.values),
                 Marker::Field { field, values } => {
                     let named = || self.names.columns().get(*field).copied().flatten();
-                    let column = match csv.layout {
-                        Layout::Named { .. } => self.past_header.then(named).flatten(),
-                        Layout::Plain | Layout::Shapes { .. } => Some(*field),
-                    };
-                    (column, values)
+                    (self.past_header.then(named).flatten(), values)
                 }
             };
             let Some(cell) = column.and_then(|column| self.fields.get(column)) else {

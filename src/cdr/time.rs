@@ -305,6 +305,12 @@ mod tests {
                 Some("2026-10-25T01:00:00.123Z"),
             ),
             ("unix_us", None, "1792890000123456.5", None),
+            ("gregorian", None, "63960109200", Some("2026-10-25T01:00:00Z")),
+            ("gregorian", None, "62167219200", Some("1970-01-01T00:00:00Z")),
+            ("gregorian", None, "62167219199", None),
+            // Seconds and microseconds since 1970 are none, so that all three can stand in one list.
+            ("gregorian", None, "1792890000", None),
+            ("gregorian", None, "1792890000123456", None),
             ("unix_us", None, "9999999999999999999", None),
             (
                 "%Y-%m-%d %H:%M:%S",

@@ -4,7 +4,7 @@
 //! each (a JSON record keeps its own line breaks too); sealed outputs are JSON
 //! lines (`docs/formats.md`) that `cdrveil open` reads.
 
-mod inputs;
+pub(super) mod inputs;
 mod outputs;
 
 use std::fs::File;
@@ -215,7 +215,7 @@ fn one_file(
                 progress.read(read);
             }
             Piece::Rejected(range, Reason::Columns | Reason::UnknownField)
-                if row == 0 && header_is_read(policy) =>
+                if engine.wants_header() && header_is_read(policy) =>
             {
                 return Err(Failure::new(
                     Exit::Config,

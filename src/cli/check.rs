@@ -1,6 +1,7 @@
 //! `cdrveil check`: everything that can be known before the start.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::daemon::{self, guarantee_note};
+use crate::deckstore;
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::mac;
 use crate::settings::Fault;
@@ -22,6 +24,9 @@ pub(super) struct Args {
     /// Look at the files only, not at the brokers
     #[arg(long)]
     offline: bool,
+    /// Tell which prefixes of this deck, the one used so far, the policy's deck lacks
+    #[arg(long, value_name = "OLD_DECK")]
+    against: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -39,6 +44,23 @@ pub(super) fn run(args: &Args) -> Exit {
     let mut out = io::stdout().lock();
     if let Err(error) = report(&config, &mut out) {
         return output_failed(&error);
+    }
+    let lacking = match args
+        .against
+        .as_ref()
+        .map(|former| deckstore::lacking(&config.policy, former))
+    {
+        None => Vec::new(),
+        Some(Ok(lacking)) => lacking,
+        Some(Err(faults)) => {
+            complain_of(&faults);
+            return Exit::Config;
+        }
+    };
+    for warning in lacking {
+        if let Err(error) = writeln!(out, "warning: {warning}") {
+            return output_failed(&error);
+        }
     }
     if args.offline {
         Exit::Ok
@@ -77,7 +99,7 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "{:10} ok  {}, fingerprint {print}",
-            content.list.as_str(),
+            content.label,
             count(content.rows, "row")
         )?;
     }
@@ -106,6 +128,7 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         .policy
         .warnings
         .iter()
+        .chain(&rating.warnings)
         .chain(&boundaries)
         .chain(&config.keyring.warnings)
     {

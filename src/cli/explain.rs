@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::cdr::Reason;
 use crate::cdr::csv::{self, Dialect};
 use crate::cdr::json::{self, Member, Paths, Scanner};
-use crate::cdr::policy::{Action, Csv, Format, Layout, Policy, Scope, Unlisted};
+use crate::cdr::policy::{Action, Csv, Field, Format, Layout, Policy, Scope, Unlisted};
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Output, Payload, Stop};
@@ -98,7 +98,7 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     )?;
     for (at, field) in policy.fields.iter().enumerate() {
         let sealed = if field.action.restricts() { "yes" } else { "no" };
-        let mut notes = vec![public_part(&field.action)];
+        let mut notes = vec![public_part(policy, field)];
         if policy.first_time_field == Some(at) {
             notes.push("decides the epoch where it is not blank".to_owned());
         }
@@ -160,16 +160,17 @@ fn action(policy: &Policy, action: &Action) -> String {
     }
 }
 
-fn public_part(action: &Action) -> String {
-    match action {
-        Action::Keep => "as it is".to_owned(),
-        Action::Restrict | Action::Drop => "blank or absent".to_owned(),
-        Action::Coarsen { .. } => "the coarser value".to_owned(),
-        Action::Pseudonymise(how) if how.derive.is_empty() => "a token or a label".to_owned(),
-        Action::Pseudonymise(how) => {
-            let derived: Vec<_> = how.derive.iter().map(|derived| derived.as_str()).collect();
-            format!("a token or a label, and its {}", derived.join(", "))
-        }
+fn public_part(policy: &Policy, field: &Field) -> String {
+    let value = match &field.action {
+        Action::Keep => "as it is",
+        Action::Restrict | Action::Drop => "blank or absent",
+        Action::Coarsen { .. } => "the coarser value",
+        action if action.is_several() => "tokens or labels, with their separators",
+        Action::Pseudonymise(_) => "a token or a label",
+    };
+    match policy.derived_words(field).join(", ") {
+        none if none.is_empty() => value.to_owned(),
+        derived => format!("{value}, and its {derived}"),
     }
 }
 
@@ -280,9 +281,9 @@ fn public(policy: &Policy, record: &[u8], out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// The columns of a record type are not the policy's, all of them, in order.
+/// The columns of a record type are not the policy's, all of them, in order; nor are those with fields inside.
 fn has_own_columns(csv: &Csv) -> bool {
-    matches!(&csv.layout, Layout::Shapes { shapes, .. } if shapes.len() > 1)
+    matches!(&csv.layout, Layout::Shapes { shapes, nested, .. } if shapes.len() > 1 || !nested.is_empty())
 }
 
 fn csv_parts(policy: &Policy, dialect: Dialect, record: &[u8]) -> io::Result<Vec<Part>> {

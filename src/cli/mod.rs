@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod explain;
 mod keys;
+mod learn;
 mod open;
 mod outputs;
 mod progress;
@@ -80,6 +81,8 @@ enum Verb {
     Keys(keys::KeysArgs),
     /// Map customer master data to tokens, so that billing can find a token's account
     Tokens(tokens::Args),
+    /// Read a sample of records and draft a policy for them
+    Learn(learn::Args),
     /// Show the policy as a table, and what it does to records from a file or stdin
     Explain(explain::Args),
 }
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Verb::Open(args) => open::run(&args),
         Verb::Keys(args) => keys::run(&args, Timestamp::now(), &mut io::stdout(), &mut io::stderr()),
         Verb::Tokens(args) => tokens::run(&args),
+        Verb::Learn(args) => learn::run(&args),
         Verb::Explain(args) => explain::run(&args),
     };
     exit.into()

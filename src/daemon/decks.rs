@@ -101,24 +101,46 @@ impl Watch {
 
     fn swap(&self, rating: Rating) {
         let facts = self.facts(&rating);
-        let running = self.current.load();
-        for (before, after) in running.contents.iter().zip(&rating.contents) {
-            if after.rows < before.rows {
-                tracing::warn!(
-                    list = after.list.as_str(),
-                    before = before.rows,
-                    after = after.rows,
-                    "fewer rows than before: what they priced has no zone now"
-                );
-            }
-        }
+        let gone = self.compare(&rating);
         for facts in &facts {
-            let (list, fingerprint, rows) = (facts.list, &facts.fingerprint, facts.rows);
+            let DeckFacts {
+                list,
+                fingerprint,
+                rows,
+            } = facts;
             tracing::info!(list, fingerprint, rows, "rate deck or list reloaded");
         }
         // In force before it is told.
         self.current.store(Arc::new(rating));
-        self.telemetry.deck_loaded(facts, Now::read());
+        self.telemetry.deck_loaded(facts, gone, Now::read());
+    }
+
+    /// How many prefixes of the running deck the new one lacks; told with what else is missing.
+    fn compare(&self, rating: &Rating) -> usize {
+        let running = self.current.load();
+        let before = running.contents.iter();
+        for (before, after) in before.zip(&rating.contents).filter(|(_, after)| !after.is_deck()) {
+            if after.rows < before.rows {
+                let (list, before, after) = (&after.label, before.rows, after.rows);
+                tracing::warn!(list, before, after, "fewer rows than before");
+            }
+        }
+        if !rating.warnings.is_empty() {
+            tracing::warn!("zones of the deck hold a single number: cdrveil check tells their lines");
+        }
+        let decks = running.deck.as_ref().zip(rating.deck.as_ref());
+        let lost = decks
+            .map(|(before, after)| after.lost(before))
+            .unwrap_or_default();
+        if lost.prefixes > 0 {
+            let (prefixes, unpriced) = (lost.prefixes, lost.unpriced);
+            tracing::warn!(
+                prefixes,
+                unpriced,
+                "the new deck lacks prefixes of the one before: their numbers have a shorter prefix's zone now, or none (unpriced); cdrveil check --against OLD_DECK tells their lines"
+            );
+        }
+        lost.prefixes
     }
 
     fn facts(&self, rating: &Rating) -> Vec<DeckFacts> {
@@ -134,7 +156,7 @@ pub(super) fn facts(rating: &Rating, keyring: &Keyring, domain: &str) -> Vec<Dec
         .iter()
         .zip(prints)
         .map(|(content, fingerprint)| DeckFacts {
-            list: content.list.as_str(),
+            list: content.label.clone(),
             fingerprint,
             rows: content.rows,
         })

@@ -13,15 +13,18 @@ use crate::telemetry::Setup;
 
 const POLICY: &str = r#"[input]
 format = "csv"
-columns = ["called", "start"]
+columns = ["called", "start", "cell"]
 time = { field = "start", format = "unix" }
 [numbers]
 country = "GB"
 deck = "deck.csv"
 own = "own.txt"
+[maps.zone]
+file = "cells.csv"
 [fields]
 called = { action = "pseudonymise", kind = "phone", derive = ["zone", "onnet"] }
 start = "keep"
+cell = { action = "restrict", derive = ["zone"] }
 "#;
 
 fn write(folder: &Path, name: &str, text: &str) {
@@ -32,6 +35,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 fn watch(folder: &Path) -> Watch {
     write(folder, "deck.csv", "prefix,zone\n+44,ONE\n");
     write(folder, "own.txt", "07700900123\n");
+    write(folder, "cells.csv", "C1,NORTH\nC2,NORTH\n");
     let source = Source {
         path: folder.join("policy.toml"),
         text: POLICY.to_owned(),
@@ -64,7 +68,7 @@ fn watch(folder: &Path) -> Watch {
         changing: None,
     };
     let rating = watch.current.load_full();
-    watch.telemetry.deck_loaded(watch.facts(&rating), Now::read());
+    watch.telemetry.deck_loaded(watch.facts(&rating), 0, Now::read());
     watch
 }
 
@@ -99,6 +103,32 @@ fn a_new_deck_is_taken_when_it_has_settled_or_at_once_when_asked() {
 }
 
 #[test]
+fn a_smaller_deck_is_taken_and_its_lost_prefixes_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = watch(folder.path());
+    let shown = |watch: &Watch| watch.telemetry.status(Now::read()).deck.lost_prefixes;
+    write(
+        folder.path(),
+        "deck.csv",
+        "prefix,zone\n+44,ONE\n+447,TWO\n+1,THREE\n",
+    );
+    watch.look(Asked::Yes);
+    assert_eq!(shown(&watch), 0);
+    // As many rows as before.
+    write(
+        folder.path(),
+        "deck.csv",
+        "prefix,zone\n+44,ONE\n+33,TWO\n+34,THREE\n",
+    );
+    watch.look(Asked::Yes);
+    assert_eq!((shown(&watch), rows(&watch)), (2, 3));
+    let page = watch.telemetry.metrics(Now::read());
+    assert!(page.contains("cdrveil_deck_lost_prefixes 2\n"), "{page}");
+    watch.look(Asked::Yes);
+    assert_eq!(shown(&watch), 0);
+}
+
+#[test]
 fn a_refused_deck_is_told_once_and_the_running_one_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut watch = watch(folder.path());
@@ -117,10 +147,45 @@ fn a_refused_deck_is_told_once_and_the_running_one_stays() {
     let status = watch.telemetry.status(Now::read()).deck;
     let error = status.last_reload_error.unwrap();
     assert!(error.contains("own.txt:2:1: "), "{error}");
-    assert_eq!(status.lists.len(), 2);
+    assert_eq!(status.lists.len(), 3);
     write(folder.path(), "own.txt", "07700900124\n");
     watch.look(Asked::Yes);
     assert!(watch.telemetry.status(Now::read()).deck.last_reload_ok);
+}
+
+#[test]
+fn a_map_is_reloaded_as_a_deck_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = watch(folder.path());
+    let before = watch.facts(&watch.current.load());
+    write(folder.path(), "cells.csv", "C1,NORTH\nC2,NORTH\nC3,SOUTH\n");
+    watch.look(Asked::Yes);
+    let error = watch
+        .telemetry
+        .status(Now::read())
+        .deck
+        .last_reload_error
+        .unwrap();
+    assert!(
+        error.contains("cells.csv:3:1: the value stands for 1 of the 2 keys"),
+        "{error}"
+    );
+    assert_eq!(watch.current.load().mapped(0, b"C2"), Some("NORTH"));
+    write(
+        folder.path(),
+        "cells.csv",
+        "C1,NORTH\nC2,SOUTH\nC3,SOUTH\nC4,NORTH\n",
+    );
+    watch.look(Asked::Yes);
+    assert_eq!(watch.current.load().mapped(0, b"C2"), Some("SOUTH"));
+    let page = watch.telemetry.metrics(Now::read());
+    assert!(
+        page.contains("cdrveil_deck_rows{list=\"maps.zone\"} 4\n"),
+        "{page}"
+    );
+    let after = watch.facts(&watch.current.load());
+    assert_eq!(after[2].list, "maps.zone");
+    assert_ne!(after[2].fingerprint, before[2].fingerprint);
 }
 
 #[test]

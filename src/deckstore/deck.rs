@@ -8,10 +8,13 @@ use crate::cdr::rating::RatingFiles;
 use crate::deckstore::Text;
 use crate::deckstore::table::Table;
 use crate::number::Class;
-use crate::number::deck::{Deck, DeckBuilder, DeckFault, DeckRow};
+use crate::number::deck::{Deck, DeckBuilder, DeckFault, DeckRow, Kept};
 use crate::settings::Fault;
 
 const COLUMNS: [&str; 5] = ["prefix", "zone", "class", "valid_from", "valid_to"];
+
+/// The most warnings told of one sort.
+const MOST_TOLD: usize = 20;
 
 /// Places of the columns in the file.
 struct Columns {
@@ -25,12 +28,12 @@ struct Columns {
 /// A row's fault, told already.
 struct Told;
 
-/// Reads a deck.
+/// Reads a deck; with warnings, each at its line.
 ///
 /// # Errors
 ///
 /// Every fault, each at its line and column.
-pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>> {
+pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<(Deck, Vec<Fault>), Vec<Fault>> {
     let mut table = Table::new(file);
     let Some(columns) = header(&mut table) else {
         return table.finish(()).and_then(|()| {
@@ -63,8 +66,9 @@ pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>>
             "no prefix begins with +, so no number would have a zone: write +44 for numbers, digits alone for service codes",
         );
     }
+    let lone = warnings(file, &starts, &builder.lone_numbers());
     match builder.finish() {
-        Ok(deck) => table.finish(deck),
+        Ok(deck) => table.finish((deck, lone)),
         Err(clashes) => {
             for (at, fault) in clashes {
                 let start = starts.get(at).copied().unwrap_or_default();
@@ -72,7 +76,7 @@ pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>>
                     DeckFault::Overlap { other } | DeckFault::Gap { other } => {
                         format!(
                             "{fault} (line {})",
-                            line(file, starts.get(other).copied().unwrap_or_default())
+                            file.line(starts.get(other).copied().unwrap_or_default())
                         )
                     }
                     _ => fault.to_string(),
@@ -84,8 +88,49 @@ pub(super) fn read(file: &Text, files: &RatingFiles) -> Result<Deck, Vec<Fault>>
     }
 }
 
-fn line(file: &Text, at: usize) -> usize {
-    memchr::memchr_iter(b'\n', &file.text.as_bytes()[..at]).count() + 1
+/// The zones that hold one number.
+fn warnings(file: &Text, starts: &[usize], lone: &[usize]) -> Vec<Fault> {
+    let warn = |&row: &usize| {
+        file.fault(
+            starts[row],
+            "no other number has this row's zone, so whoever reads the zone knows the number: give it a zone that others share",
+        )
+    };
+    let mut told: Vec<Fault> = lone.iter().take(MOST_TOLD).map(warn).collect();
+    if lone.len() > MOST_TOLD {
+        let more = format!("{} more zones hold a single number", lone.len() - MOST_TOLD);
+        told.push(Fault::whole(file.path(), more));
+    }
+    told
+}
+
+/// The rows of a former deck whose prefixes the new one lacks.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn lacking(former: &Text, files: &RatingFiles, deck: &Deck) -> Result<Vec<Fault>, Vec<Fault>> {
+    read(former, files)?;
+    let mut table = Table::new(former);
+    let columns = header(&mut table);
+    let (mut told, mut count) = (Vec::new(), 0);
+    while let (Some(columns), true) = (&columns, table.advance()) {
+        let start = table.start();
+        let message = match deck.keeps(table.cell(columns.prefix)) {
+            Kept::Yes => continue,
+            Kept::Shorter => "the new deck lacks this prefix: a shorter one prices its numbers now",
+            Kept::No => "the new deck lacks this prefix: its numbers have no zone now",
+        };
+        count += 1;
+        if count <= MOST_TOLD {
+            told.push(former.fault(start, message));
+        }
+    }
+    if count > MOST_TOLD {
+        let more = format!("{} more prefixes are not in the new deck", count - MOST_TOLD);
+        told.push(Fault::whole(former.path(), more));
+    }
+    Ok(told)
 }
 
 /// The columns that the header row names.

@@ -10,7 +10,7 @@ use crate::settings::Source;
 
 const POLICY: &str = r#"[input]
 format = "csv"
-columns = ["called", "start"]
+columns = ["called", "start", "cell", "trunk"]
 time = { field = "start", format = "%Y-%m-%d %H:%M:%S", zone = "Europe/London" }
 [numbers]
 country = "GB"
@@ -20,9 +20,17 @@ payers = "payers.txt"
 ports = "ports.csv"
 emergency = "emergency.txt"
 voicemail = "voicemail.txt"
+[maps.zone]
+file = "cells.csv"
+[maps.peer]
+file = "peers.csv"
+kind = "ip"
+min_keys = 1
 [fields]
 called = { action = "pseudonymise", kind = "phone", derive = ["destination", "onnet", "payer", "network"] }
 start = "keep"
+cell = { action = "restrict", derive = ["zone"] }
+trunk = { action = "drop", derive = ["peer"] }
 "#;
 
 /// Loads what lies in the folder; the other files are well.
@@ -35,6 +43,8 @@ fn load_with(file: &str, text: &str) -> Result<Rating, Vec<String>> {
         ("ports.csv", "number,network\n07700 900125,23415\n"),
         ("emergency.txt", "999\n112\n18000\n"),
         ("voicemail.txt", "1571\n\"#100\"\n"),
+        ("cells.csv", "key,value\n# two cells\nC1,NORTH\n\"C2\",NORTH\n"),
+        ("peers.csv", "192.0.2.0/24,carrier a\n"),
         (file, text),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
@@ -89,7 +99,7 @@ fn what_the_files_say_is_known_of_a_number() {
     let rows: Vec<_> = rating
         .contents
         .iter()
-        .map(|content| (content.list.as_str(), content.rows))
+        .map(|content| (content.label.as_str(), content.rows))
         .collect();
     let expected = [
         ("deck", 1),
@@ -98,9 +108,14 @@ fn what_the_files_say_is_known_of_a_number() {
         ("ports", 1),
         ("emergency", 3),
         ("voicemail", 2),
+        ("maps.zone", 2),
+        ("maps.peer", 1),
     ];
     assert_eq!(rows, expected);
-    assert!(!format!("{rating:?}").contains("7700"));
+    assert_eq!(rating.mapped(0, b"C2"), Some("NORTH"));
+    assert_eq!(rating.mapped(1, b"192.0.2.7"), Some("carrier a"));
+    let shown = format!("{rating:?}");
+    assert!(!shown.contains("7700") && !shown.contains("C2"), "{shown}");
 }
 
 #[test]
@@ -287,11 +302,77 @@ fn a_fault_has_its_place_and_a_cure_and_shows_no_number() {
             "07700900123,a\n+447700900123,b\n",
             "ports.csv:2:1: the number has a network already",
         ),
+        ("cells.csv", "", "cells.csv:1:1: the map is empty"),
+        ("cells.csv", "key,value\n", "cells.csv:1:1: the map is empty"),
+        (
+            "cells.csv",
+            "C1,NORTH,x\n",
+            "cells.csv:1:1: a row of a map is its key and its value",
+        ),
+        (
+            "cells.csv",
+            "prefix,value\n",
+            "cells.csv:1:1: the value stands for 1 of the 2 keys",
+        ),
+        (
+            "cells.csv",
+            "C1,NORTH\nC2,SOUTH\nC3,NORTH\n",
+            "cells.csv:2:1: the value stands for 1 of the 2 keys",
+        ),
+        (
+            "cells.csv",
+            "C1,NORTH\nC2,\nC3,EAST\n",
+            "cells.csv:2:4: the value is 1 to 64 characters",
+        ),
+        (
+            "cells.csv",
+            "C1,NORTH\nC1,NORTH\n",
+            "cells.csv:2:1: the key has a value already, further up: keep one of the two rows (line 1)",
+        ),
+        (
+            "cells.csv",
+            "07700900123,of +447700900123\n",
+            "cells.csv:1:13: the value holds 7 digits or more",
+        ),
+        (
+            "peers.csv",
+            "prefix,value\n192.0.2.1/24,a\n",
+            "peers.csv:2:1: the address has bits behind",
+        ),
+        (
+            "peers.csv",
+            "trunk-1,a\n",
+            "peers.csv:1:1: the key is an IP address",
+        ),
     ] {
         let faults = load_with(file, text).unwrap_err();
         assert!(faults[0].starts_with(expected), "{expected}: {faults:?}");
         assert!(faults.iter().all(|fault| !fault.contains("900123")), "{faults:?}");
     }
+}
+
+#[test]
+fn zones_of_one_number_are_warned_of_at_their_row() {
+    let text = "prefix,zone\n+44,UK\n+447700900123,VIP\n+447700900124,UK\n";
+    let rating = load_with("deck.csv", text).unwrap();
+    let told: Vec<String> = rating.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("deck.csv:3:1: no other number has this row's zone"),
+        "{told:?}"
+    );
+    assert!(
+        !told[0].contains("900123") && !told[0].contains("VIP"),
+        "{told:?}"
+    );
+    let many: Vec<String> = (100..130).map(|at| format!("+447700900{at},V{at}")).collect();
+    let rating = load_with("deck.csv", &format!("prefix,zone\n{}", many.join("\n"))).unwrap();
+    assert_eq!(rating.warnings.len(), 21);
+    assert!(
+        rating.warnings[20]
+            .to_string()
+            .ends_with("10 more zones hold a single number")
+    );
 }
 
 #[test]
@@ -310,13 +391,18 @@ fn faults_beyond_the_first_few_are_counted() {
 fn a_file_that_is_not_there_is_told_where_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let faults = load_in(folder.path()).unwrap_err();
-    assert_eq!(faults.len(), 6);
+    assert_eq!(faults.len(), 8);
     assert!(
         faults[0].starts_with("policy.toml:7:8: [numbers] deck: "),
         "{}",
         faults[0]
     );
     assert!(faults[3].contains("cannot be read"), "{}", faults[3]);
+    assert!(
+        faults[7].starts_with("policy.toml:16:8: [maps.peer] file: "),
+        "{}",
+        faults[7]
+    );
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Canonicaliser {
         match classify::word(&self.value) {
             Some(Word::Withheld) => Found::Label(Label::Withheld),
             Some(Word::Dialplan) => Found::Label(Label::Dialplan),
+            Some(Word::Emergency) => Found::Label(Label::Emergency),
             Some(Word::Masked) => self.dispose(KeyedKind::Masked),
             Some(Word::Alpha) => self.dispose(KeyedKind::Alpha),
             Some(Word::NoNumber) => self.dispose(KeyedKind::Other),

@@ -395,6 +395,54 @@ fn a_class_is_labelled_keyed_or_rejected() {
     );
 }
 
+/// From and to headers, request URIs and realms of SIP switches, as their call records hold them.
+#[test]
+fn a_number_inside_a_uri_is_the_number() {
+    let wrapped = |number: &str| {
+        [
+            format!("{number}@example.com"),
+            format!("{number}@192.0.2.7:5060"),
+            format!("sip:{number}@192.0.2.7:5060;transport=UDP"),
+            format!("sips:{number};cpc=ordinary@example.com;user=phone"),
+            format!("sip:{number}:secret@[2001:db8::1]"),
+            format!("<sip:{number}@example.com>;tag=2f"),
+            format!("\"Ada <3>\" <sip:{number}@example.com;user=phone>"),
+            format!("Ada <{number}>"),
+            format!("tel:{number};npdi;rn=+442079460999"),
+        ]
+    };
+    let mut canonicaliser = canonicaliser(&settings("country = 'GB'"));
+    for number in ["+447700900123", "07700900123", "00447700900123"] {
+        for value in wrapped(number) {
+            let reading = shown(&canonicaliser.read(value.as_bytes()));
+            assert_eq!(reading, "447700900123", "{value}");
+        }
+    }
+    check(
+        "country = 'US'\nalpha = 'pseudonymise'\nother = 'pseudonymise'",
+        &[
+            (
+                "sip:7700900123;phone-context=+44@example.com;user=phone",
+                "447700900123",
+            ),
+            ("tel:7700900123;phone-context=+44", "447700900123"),
+            ("sip:ada@example.com", "alpha:ada"),
+            ("user_x7k2@example.com", "alpha:user_x7k2"),
+            ("client:alice", "alpha:client:alice"),
+            ("sip:anonymous@anonymous.invalid", "_withheld"),
+            ("urn:service:sos.fire", "_emergency"),
+            ("<urn:service:sos>", "_emergency"),
+            ("sip:911@example.com;user=phone", "_emergency"),
+            // Two numbers are no number.
+            (
+                "<sip:+14155550101@h>, <tel:+14155550102>",
+                "other:<sip:+14155550101@h>, <tel:+14155550102>",
+            ),
+            ("Chain: Ext.101;07700900001;", "other:Chain: Ext.101;07700900001;"),
+        ],
+    );
+}
+
 #[test]
 fn extensions_belong_to_their_tenant() {
     check(

@@ -12,6 +12,8 @@ pub(crate) enum Word {
     Dialplan,
     Masked,
     Alpha,
+    /// The emergency service, or one of them (RFC 5031).
+    Emergency,
     /// Looks like a number and is none: an IPv4 address, or text around a run of digits. It may hold somebody's number.
     NoNumber,
 }
@@ -37,6 +39,9 @@ const WITHHELD: [&str; 11] = [
 /// Asterisk's special extensions.
 const DIALPLAN: [&str; 10] = ["s", "h", "i", "t", "T", "o", "a", "e", "fax", "failed"];
 
+/// What a SIP phone calls where no number is dialled (RFC 5031, section 4.2).
+const EMERGENCY_URN: &[u8] = b"urn:service:sos";
+
 /// The class of a value, `None` when it may be something dialled.
 pub(crate) fn word(value: &[u8]) -> Option<Word> {
     if is_withheld(value) {
@@ -45,6 +50,8 @@ pub(crate) fn word(value: &[u8]) -> Option<Word> {
         Some(Word::Dialplan)
     } else if is_masked(value) {
         Some(Word::Masked)
+    } else if is_emergency(value) {
+        Some(Word::Emergency)
     } else if has_letter(value) {
         let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
         Some(if digits < DIGITS_OF_A_NUMBER {
@@ -80,6 +87,14 @@ fn is_masked(value: &[u8]) -> bool {
     crosses >= 2 || value.windows(2).any(|pair| pair == b"**")
 }
 
+/// `urn:service:sos`, `urn:service:sos.fire`.
+fn is_emergency(value: &[u8]) -> bool {
+    let Some((urn, service)) = value.split_at_checked(EMERGENCY_URN.len()) else {
+        return false;
+    };
+    urn.eq_ignore_ascii_case(EMERGENCY_URN) && matches!(service, [] | [b'.', ..])
+}
+
 fn has_letter(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_alphabetic)
         || (!value.is_ascii()
@@ -96,7 +111,7 @@ mod tests {
 
     #[test]
     fn words_have_their_class() {
-        use Word::{Alpha, Dialplan, Masked, NoNumber, Withheld};
+        use Word::{Alpha, Dialplan, Emergency, Masked, NoNumber, Withheld};
         for (value, class) in [
             ("anonymous", Some(Withheld)),
             ("ANONYMOUS", Some(Withheld)),
@@ -117,6 +132,10 @@ mod tests {
             ("*72*1234*8584", None),
             ("*43", None),
             ("MyBank", Some(Alpha)),
+            ("urn:service:sos", Some(Emergency)),
+            ("URN:Service:SOS.police", Some(Emergency)),
+            ("urn:service:sosA", Some(Alpha)),
+            ("urn:service", Some(Alpha)),
             ("171 (LEBEDEV LA)", Some(Alpha)),
             ("1-800-FLOWERS", Some(Alpha)),
             ("Банк", Some(Alpha)),

@@ -7,6 +7,7 @@
 //! class, never digits.
 
 mod build;
+mod compare;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::fmt;
 use crate::number::{Class, E164, ServiceCode};
 
 pub use build::{DeckBuilder, DeckFault, DeckRow};
+pub use compare::{Kept, Lost};
 
 /// A checked deck; looked up without allocating.
 ///
@@ -100,6 +102,15 @@ impl Key {
             .fold(mark, |sum, &digit| sum << 4 | u64::from(digit & 15));
         let len = marks + digits.len();
         Self(packed << (4 * (16 - len)) | len as u64)
+    }
+
+    fn is_service(self) -> bool {
+        self.0 >> 60 == SERVICE
+    }
+
+    /// The digits of a number's key, zeros behind them.
+    fn digits(self) -> [u8; MAX_KEY] {
+        std::array::from_fn(|at| b'0' + (self.0 >> (60 - 4 * at) & 15) as u8)
     }
 
     fn len(self) -> usize {

@@ -91,6 +91,15 @@ pub(crate) fn possible_international(digits: &[u8]) -> bool {
     calling_code(digits).is_some_and(|(code, width)| code.allows(digits.len() - width))
 }
 
+/// Whether the digits are a calling code with a possible length behind it that is its longest or has at least so
+/// many digits.
+pub(crate) fn whole_number(digits: &[u8], least: usize) -> bool {
+    calling_code(digits).is_some_and(|(code, width)| {
+        let national = digits.len() - width;
+        code.allows(national) && (national >= least || code.lengths >> national == 1)
+    })
+}
+
 /// The country a source's national numbers belong to.
 pub(crate) struct Home {
     pub(crate) region: &'static Region,

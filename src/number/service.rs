@@ -75,8 +75,8 @@ static HELPLINES: &[(&str, &[&str])] = &[
     ("BR", &["100", "180", "188"]),
     // suicide crisis (CRTC 2022-234), community services (CRTC 2001-475)
     ("CA", &["211", "988"]),
-    // Die Dargebotene Hand, Pro Juventute (BAKOM)
-    ("CH", &["143", "147"]),
+    // victims of violence (since May 2026), Die Dargebotene Hand, Pro Juventute (BAKOM)
+    ("CH", &["142", "143", "147"]),
     // violence against women (leaves no trace on the bill, by law 11/2021), suicide, addictions and others (CNMC)
     ("ES", &["016", "017", "024"]),
     // childhood in danger, suicide, violence, abuse, harassment (ARCEP)
@@ -95,6 +95,12 @@ static HELPLINES: &[(&str, &[&str])] = &[
     ("NL", &["113"]),
     // mental health (NZ Telecommunications Forum)
     ("NZ", &["1737"]),
+    // suicide prevention (Portaria 291/2025)
+    ("PT", &["1411"]),
+    // mental health (MOH)
+    ("SG", &["1771"]),
+    // violence and children, suicide, counselling, Lifeline (MOHW)
+    ("TW", &["113", "1925", "1980", "1995"]),
     // suicide crisis (FCC 20-100), community services (FCC 00-256)
     ("US", &["211", "988"]),
 ];

@@ -124,11 +124,14 @@ fn quoted_name_end(bytes: &[u8]) -> usize {
 /// `false`: no user part, or a broken escape.
 fn user_part(address: &[u8], value: &mut Vec<u8>) -> bool {
     if let Some(rest) = behind_scheme(address, b"sip:").or_else(|| behind_scheme(address, b"sips:")) {
-        let user = before(rest, b"@").unwrap_or_else(|| upto(rest, b"?"));
-        return percent_decoded(upto(user, b";:"), |byte| value.push(byte));
+        return match before(rest, b"@") {
+            // A password aside, it may be a tel URI's number with its parameters (RFC 3261, section 19.1.6).
+            Some(user) => tel_number(upto(user, b":"), value),
+            None => percent_decoded(upto(rest, b"?;:"), |byte| value.push(byte)),
+        };
     }
     if let Some(rest) = behind_scheme(address, b"tel:") {
-        return tel_number(rest, value);
+        return tel_number(upto(rest, b"?"), value);
     }
     if let Some(user) = before(address, b"@") {
         return percent_decoded(upto(user, b";"), |byte| value.push(byte));
@@ -140,7 +143,7 @@ fn user_part(address: &[u8], value: &mut Vec<u8>) -> bool {
 /// RFC 3966 section 5.1.5: a local number counts under its context, where
 /// that is a global prefix. Six digits or fewer are a service, wherever it is.
 fn tel_number(rest: &[u8], value: &mut Vec<u8>) -> bool {
-    let number = upto(rest, b";?");
+    let number = upto(rest, b";");
     let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits > 6 && !number.starts_with(b"+") && !number.starts_with(b"%2") {
         let context = rest
@@ -274,6 +277,26 @@ mod tests {
             ("SIPS:+447700900123;npdi@example.net", "+447700900123"),
             ("sip:07700900123:secret@example.net", "07700900123"),
             ("sip:07700900123;user=phone", "07700900123"),
+            (
+                "sip:7700900123;phone-context=+44@example.net;user=phone",
+                "+447700900123",
+            ),
+            (
+                "sip:+447700900123;npdi;rn=+442079460999:secret@example.net",
+                "+447700900123",
+            ),
+            (
+                "sip:7700900123;phone-context=example.net@example.net",
+                "7700900123",
+            ),
+            ("sip:+447700900123@[2001:db8::1]:5060", "+447700900123"),
+            (
+                "\"Alice\" <sip:+447700900123@example.net:5060>;tag=7",
+                "+447700900123",
+            ),
+            ("Alice <tel:+447700900123>;cpc=ordinary", "+447700900123"),
+            ("alice@example.net", "alice"),
+            ("urn:service:sos", "urn:service:sos"),
             ("sip:%2b447700900123@example.net", "+447700900123"),
             ("sip:anonymous@anonymous.invalid", "anonymous"),
             ("tel:+44-7700-900123;ext=12;rn=+1", "+44-7700-900123"),

@@ -157,8 +157,9 @@ impl Telemetry {
     }
 
     /// Deck and lists are in use: at the start (not counted as a reload) or after a reload.
-    pub fn deck_loaded(&self, facts: Vec<DeckFacts>, now: Now) {
-        self.board().decks.loaded(facts, now);
+    /// `lost`: prefixes of the former deck that this one lacks.
+    pub fn deck_loaded(&self, facts: Vec<DeckFacts>, lost: usize, now: Now) {
+        self.board().decks.loaded(facts, lost, now);
     }
 
     /// What is shown of the deck and lists in use is this now; nothing was loaded.

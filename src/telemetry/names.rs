@@ -194,13 +194,19 @@ pub static KEYRING_RELOADS: Metric = counter(
 pub static DECK_INFO: Metric = gauge(
     "cdrveil_deck_info",
     &["list", "fingerprint"],
-    "Always 1; the fingerprint of the rate deck or list (own, payers, ports) in use, equal on all instances that agree.",
+    "Always 1; the fingerprint of the rate deck, list or map in use, equal on all instances that agree.",
 );
 /// How much there is in them.
 pub static DECK_ROWS: Metric = gauge(
     "cdrveil_deck_rows",
     &["list"],
-    "Rows of the rate deck, numbers of the list in use.",
+    "Rows of the rate deck or map, numbers of the list in use.",
+);
+/// Prefixes that the deck in use lacks.
+pub static DECK_LOST: Metric = gauge(
+    "cdrveil_deck_lost_prefixes",
+    &[],
+    "Prefixes of the rate deck before the last reload that the one in use lacks; 0 after a start.",
 );
 /// Whether the last load of deck and lists worked.
 pub static DECK_RELOAD_OK: Metric = gauge(
@@ -293,6 +299,7 @@ pub static ALL: &[&Metric] = &[
     &KEYRING_RELOADS,
     &DECK_INFO,
     &DECK_ROWS,
+    &DECK_LOST,
     &DECK_RELOAD_OK,
     &DECK_RELOAD_TIME,
     &DECK_RELOADS,

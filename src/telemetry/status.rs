@@ -375,6 +375,8 @@ pub struct KeyringStatus {
 pub struct DeckStatus {
     /// When they were loaded.
     pub loaded: UnixMillis,
+    /// Prefixes of the deck before that the one in use lacks.
+    pub lost_prefixes: usize,
     /// Whether the last load worked.
     pub last_reload_ok: bool,
     /// Why the last load was refused.
@@ -386,11 +388,11 @@ pub struct DeckStatus {
 /// What may be shown of the deck or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeckFacts {
-    /// deck, own, payers, ports.
-    pub list: &'static str,
+    /// deck, own, payers, ports, emergency, voicemail, or `maps.<name>`.
+    pub list: String,
     /// Equal on all instances that agree.
     pub fingerprint: String,
-    /// Rows of the deck, numbers of a list.
+    /// Rows of the deck or map, numbers of a list.
     pub rows: usize,
 }
 

@@ -470,10 +470,11 @@ fn full_page() -> String {
     let telemetry = telemetry(now);
     telemetry.deck_loaded(
         vec![DeckFacts {
-            list: "deck",
+            list: "deck".to_owned(),
             fingerprint: "aa".to_owned(),
             rows: 3,
         }],
+        0,
         now,
     );
     telemetry.keyring_loaded(keyring("aa"), now);

@@ -190,3 +190,33 @@ fn record_ids_have_a_base_of_choice_and_never_a_phone_number() {
         assert_eq!(ran.code, code, "{words}: {}", ran.err);
     }
 }
+
+/// A first call with a stray quote was once told as a header row that is not the policy's.
+#[test]
+fn a_broken_call_below_its_header_row_is_a_reject_and_no_header() {
+    let columns = "id,type,caller,called,imsi,cell,start,seconds,note";
+    for header in ["check", "name"] {
+        let place = Place::new();
+        place.edit(
+            "policy.toml",
+            "# header = \"none\"",
+            &format!("header = \"{header}\""),
+        );
+        let broken = "c-0,voice,\"+447700900001,07700 900002,234150000000001,1234\n,2026-11-05\",1";
+        place.write("in.csv", &format!("{columns}\n{broken}\n{ROW}\n"));
+        let ran = place.run(&format!("{APPLY} in.csv"));
+        assert_eq!(ran.code, 0, "{header}: {}", ran.err);
+        assert!(
+            ran.err
+                .ends_with("cdrveil: in=4 public=1 rejected=2 skipped=1 restricted=1\n"),
+            "{header}: {}",
+            ran.err
+        );
+        // Without its header row the same file cannot be read at all, whatever its first row looks like.
+        place.write("in.csv", &format!("{broken}\n{ROW}\n"));
+        let ran = place.run(&format!("{APPLY} --force in.csv"));
+        assert_eq!(ran.code, 78, "{header}: {}", ran.err);
+        assert!(ran.err.contains("header row"), "{header}: {}", ran.err);
+        assert!(!ran.err.contains("7700"), "{header}: {}", ran.err);
+    }
+}

@@ -1,10 +1,10 @@
 //! The presets, each on calls that look like its system's: the public bytes, and that no identifier is in them.
 #![allow(clippy::needless_raw_string_hashes)] // one spelling for all the calls below
 
-use super::{Sample, holds};
+use super::{Sample, holds, recognised};
 
 /// What the calls below hold of persons, places and machines: none of it may be public.
-const RAW: [&str; 16] = [
+pub const RAW: [&str; 16] = [
     "7700900001",
     "7700900002",
     "7700900003",
@@ -23,11 +23,16 @@ const RAW: [&str; 16] = [
     "119668928",
 ];
 
-fn preset(sample: &Sample) {
+pub(super) fn preset(sample: &Sample) {
     for raw in RAW {
         assert!(!sample.public.contains(raw), "{raw}");
     }
     holds(sample);
+    assert!(
+        recognised(sample),
+        "learn does not see the preset in\n{}",
+        sample.input
+    );
 }
 
 /// Asterisk: an answered call of 21 columns, an unanswered one of 16, one with a name in the dialled number's place, and one too short.
@@ -142,7 +147,7 @@ bare = "national"
 c-1@192.0.2.7,Acme\, North \\ Co,Normal,+14155550101,4155550101,Originating,4155550101,Public,4155550102,20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,4155550102,national,to,14155550102,,local,192.0.2.7:5060,c-1@192.0.2.7,PCMU/8000,192.0.2.7,c-1@192.0.2.7,,,,Ada\, Inc.,sales,1001,2907,,,,,,,y,public,,,,,,joe@example.com,4155550101
 0003host20251105,,End
 "#,
-        public: r#"{call},Acme\, North \\ Co,Normal,{joe},{joe},Originating,{joe},Public,{sue},20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,{sue},national,to,{sue},,local,,{call},,,{call},,,,,,{account},,,,,,,,y,public,,,,,,fixed-or-mobile,US,in/0
+        public: r#"{call},Acme\, North \\ Co,Normal,{joe},{joe},Originating,{joe},Public,{sue},20251105091500.123,1-080000,Yes,20251105091504.000,20251105091517.456,016,VoIP,0288,{sue},national,to,{sue},,local,,{call},,,{call},,,,{group},,{account},,,,,,,,y,public,,,,,,fixed-or-mobile,US,in/0
 "#,
         restricted: &[
             r#"{"route":"192.0.2.7:5060","accessDeviceAddress":"192.0.2.7","group":"Ada, Inc.","department":"sales","accountCode":"1001","authorizationCode":"2907","column_49":"joe@example.com","column_50":"4155550101"}"#,
@@ -169,6 +174,29 @@ BYE|{call}|{call}|{call}|200|OK|1762333260|||||||||in/1
         restricted: &[
             r#"{"src_domain":"example.com","src_ip":"192.0.2.7","dst_domain":"192.0.2.8"}"#,
             r#"{}"#,
+        ],
+        rejected: &[],
+        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
+    });
+}
+
+/// OpenSIPS: the extra columns hold URIs instead of users; a number in one has the token of the number.
+#[test]
+fn opensips_uris_have_the_tokens_of_their_numbers() {
+    preset(&Sample {
+        policy: r#"preset = "opensips"
+[numbers]
+country = "GB"
+"#,
+        input: r#"INVITE|c-1@192.0.2.7|c-1@192.0.2.7|c-1@192.0.2.7|200|OK|1762333200|sip:+447700900001@192.0.2.7:5060;transport=UDP|example.com|192.0.2.7|<sip:07700900002@example.com;user=phone>;tag=1|00447700900002@192.0.2.8|192.0.2.8
+INVITE|c-1@192.0.2.7||c-1@192.0.2.7|487|Terminated|1762333260|"Ada" <sip:anonymous@anonymous.invalid>|example.com|192.0.2.7|urn:service:sos|sip:112@192.0.2.8|192.0.2.8
+"#,
+        public: r#"INVITE|{call}|{call}|{call}|200|OK|1762333200|{ada}|||{bob}|{bob}||unknown|GB|in/0
+INVITE|{call}||{call}|487|Terminated|1762333260|_withheld|||_emergency|_emergency||emergency||in/1
+"#,
+        restricted: &[
+            r#"{"src_domain":"example.com","src_ip":"192.0.2.7","dst_domain":"192.0.2.8"}"#,
+            r#"{"src_domain":"example.com","src_ip":"192.0.2.7","dst_domain":"192.0.2.8"}"#,
         ],
         rejected: &[],
         counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
@@ -269,7 +297,7 @@ V,,{account},{bob},05/11/2025,09:15:00,13,,,,,,0.0123,,,{ada},,,,,,,,,,,,,,,{ada
     });
 }
 
-/// Ribbon: STOP, START and ATTEMPT rows, a type of no interest, and a protocol string at the end.
+/// Ribbon: a STOP row with protocol strings, which hold fields of their own, a short START row, an ATTEMPT row, and a type of no interest.
 #[test]
 fn ribbon_record_types_have_their_own_columns() {
     preset(&Sample {
@@ -280,19 +308,19 @@ time.zone = "America/Los_Angeles"
 country = "US"
 bare = "national"
 "#,
-        input: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,11/05/2025,09:15:17.4,2,1306,16,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,4155550102,,,,+14155550101,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,192.0.2.7:1/192.0.2.8:2,"SIP,<c-1@192.0.2.7>,%22Joe%22,sip:+14155550101@192.0.2.7"
+        input: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,11/05/2025,09:15:17.4,2,1306,16,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,4155550102,,,,+14155550101,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,,192.0.2.7:1/192.0.2.8:2,,,1,,,,,415555,,,,,,,,"SIP,c-1@192.0.2.7,%22Joe%22<sip:+14155550101@192.0.2.7>;tag=9,sip:4155550102@192.0.2.8,0,,Joe",,,,,,,,14155550102,,,,,,,,tg2,"SIP,c-1@192.0.2.7",4155550101,,,,,,4155550101,9,x
 START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,3,5,400,1,IP-TO-IP,PSP,0000,4155550101,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1
-ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,3,5,09:16:04.4,2,17,1,IP-TO-IP,PSP,0000,,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1
+ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,3,5,09:16:04.4,2,17,1,IP-TO-IP,PSP,0000,,4155550102,,,,,,,,RL,0,sbc1:tg2,192.0.2.7,192.0.2.8,tg1,,,,,,,,,,,,,,"SIP,c-1@192.0.2.7,Unavailable"
 REBOOT,sbc1,0x0003
 "#,
-        public: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,11/05/2025,09:15:17.4,,1306,16,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,{joe},RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/0
-START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,,RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/1
-ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,,5,09:16:04.4,,17,1,IP-TO-IP,PSP,0000,,{sue},,,,,,,,RL,,sbc1:tg2,,,tg1,fixed-or-mobile,US,in/2
+        public: r#"STOP,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,11/05/2025,09:15:17.4,,1306,16,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,{joe},RL,0,sbc1:tg2,,,tg1,,,,,,,,,,415555,,,,,,,,"SIP,{call}",,,,,,,,,,,,,,,,tg2,"SIP,{call}",,,,,,,{joe},fixed-or-mobile,US,in/0
+START,sbc1,0x0001,1234,GMT-08:00-Pacific(US),11/05/2025,09:15:00.1,,5,400,1,IP-TO-IP,PSP,0000,{joe},{sue},,,,,,,,RL,0,sbc1:tg2,,,tg1,,,,,,,,,,,,,,fixed-or-mobile,US,in/1
+ATTEMPT,sbc1,0x0002,1235,GMT-08:00-Pacific(US),11/05/2025,09:16:00.0,,5,09:16:04.4,,17,1,IP-TO-IP,PSP,0000,,{sue},,,,,,,,RL,0,sbc1:tg2,,,tg1,,,,,,,,,,,,,,"SIP,{call}",fixed-or-mobile,US,in/2
 "#,
         restricted: &[
-            r#"{"column24":"4155550102","column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8","column_35":"192.0.2.7:1/192.0.2.8:2","column_36":"SIP,<c-1@192.0.2.7>,%22Joe%22,sip:+14155550101@192.0.2.7"}"#,
-            r#"{"column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
-            r#"{"column30":"0","egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
+            r#"{"called_before_1":"4155550102","egress_local":"192.0.2.7","egress_remote":"192.0.2.8","ingress_media":"192.0.2.7:1/192.0.2.8:2","dialed":"14155550102","incoming_calling":"4155550101","ingress_protocol.3":"%22Joe%22<sip:+14155550101@192.0.2.7>;tag=9","ingress_protocol.4":"sip:4155550102@192.0.2.8","ingress_protocol.5":"0","ingress_protocol.7":"Joe","column_77":"9","column_78":"x"}"#,
+            r#"{"egress_local":"192.0.2.7","egress_remote":"192.0.2.8"}"#,
+            r#"{"egress_local":"192.0.2.7","egress_remote":"192.0.2.8","ingress_protocol.3":"Unavailable"}"#,
         ],
         rejected: &[(3, "columns")],
         counts: "in=4 public=3 rejected=1 skipped=0 restricted=3",
@@ -307,17 +335,19 @@ fn twilio_keypad_words_are_no_numbers() {
 [numbers]
 country = "US"
 "#,
-        input: r#"{"page":0,"calls":[{"sid":"CA1","from":"+14155550101","from_formatted":"(415) 555-0101","to":"sip:+14155550102@192.0.2.7","caller_name":"Joe","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200"}, {"sid":"CA2","from":"+266696687","to":"+14155550102","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","uri":"/Calls/CA2"}]}
+        input: r#"{"page":0,"calls":[{"sid":"CA1","from":"+14155550101","from_formatted":"(415) 555-0101","to":"sip:+14155550102@192.0.2.7","caller_name":"Joe","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200"}, {"sid":"CA2","from":"+266696687","to":"+14155550102","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","uri":"/Calls/CA2"},{"sid":"CA3","from":"client:alice","to":"+14155550102","start_time":"Wed, 05 Nov 2025 09:17:00 +0000","duration":"1"}]}
 "#,
         public: r#"{"sid":"CA1","from":"{joe}","to":"{sue}","start_time":"Wed, 05 Nov 2025 09:15:00 +0000","duration":"4","price":"-0.200","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/0"}
 {"sid":"CA2","from":"_withheld","to":"{sue}","start_time":null,"date_created":"Wed, 05 Nov 2025 09:16:00 +0000","duration":"0","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/1"}
+{"sid":"CA3","from":"{client}","to":"{sue}","start_time":"Wed, 05 Nov 2025 09:17:00 +0000","duration":"1","to_class":"fixed-or-mobile","to_country":"US","record_id":"in/2"}
 "#,
         restricted: &[
             r#"{"from_formatted":"(415) 555-0101","caller_name":"Joe"}"#,
             r#"{"uri":"/Calls/CA2"}"#,
+            r#"{}"#,
         ],
         rejected: &[],
-        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
+        counts: "in=3 public=3 rejected=0 skipped=0 restricted=3",
     });
 }
 
@@ -349,10 +379,10 @@ fn teams_rows_lose_names_and_keep_masked_numbers_masked() {
 [numbers]
 country = "US"
 "#,
-        input: r#"{"@odata.count":2,"value":[{"id":"9c49","callId":"c-1@192.0.2.7","userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"+14155550101","calleeNumber":"+14155550102","conferenceId":"2907"},{"id":"9c50","callId":"c-1@192.0.2.7","userId":"1001","startDateTime":"2025-11-05T09:16:00.2589935Z","duration":13,"callerNumber":"+141555501***","calleeNumber":"+14155550102"}]}
+        input: r#"{"@odata.count":2,"value":[{"id":"9c49","callId":"c-1@192.0.2.7","userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"+14155550101","calleeNumber":"+14155550102","conferenceId":"2907"},{"id":"9c50","callId":"c-1@192.0.2.7","userId":"1001","inviteDateTime":"2025-11-05T09:16:00.2589935Z","startDateTime":"0001-01-01T00:00:00Z","successfulCall":false,"finalSipCode":487,"duration":0,"callerNumber":"+141555501***","calleeNumber":"+14155550102"}]}
 "#,
         public: r#"{"id":"9c49","callId":"{call}","userId":"{account}","startDateTime":"2025-11-05T09:15:00.2589935Z","duration":13,"charge":0.00,"callerNumber":"{joe}","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/0"}
-{"id":"9c50","callId":"{call}","userId":"{account}","startDateTime":"2025-11-05T09:16:00.2589935Z","duration":13,"callerNumber":"_masked","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/1"}
+{"id":"9c50","callId":"{call}","userId":"{account}","inviteDateTime":"2025-11-05T09:16:00.2589935Z","startDateTime":"0001-01-01T00:00:00Z","successfulCall":false,"finalSipCode":487,"duration":0,"callerNumber":"_masked","calleeNumber":"{sue}","calleeNumber_class":"fixed-or-mobile","calleeNumber_country":"US","record_id":"in/1"}
 "#,
         restricted: &[
             r#"{"userId":"1001","userPrincipalName":"ada@example.com","userDisplayName":"Ada","conferenceId":"2907"}"#,
@@ -363,7 +393,7 @@ country = "US"
     });
 }
 
-/// Zoom Phone: a call log's page, an extension as a JSON number.
+/// Zoom Phone: a call log's page, an extension as a JSON number, and an entry of the call history that took its place.
 #[test]
 fn zoom_extensions_may_be_numbers() {
     preset(&Sample {
@@ -372,13 +402,17 @@ fn zoom_extensions_may_be_numbers() {
 country = "US"
 extensions = { digits = [5, 5], tenant = "acme" }
 "#,
-        input: r#"{"call_logs":[{"id":"6d-1","user_id":"ada","caller_name":"Joe","caller_number":"+14155550101","callee_number":"14155550102","callee_name":"Ada","date_time":"2025-11-05T09:15:00Z","duration":13,"path":"pstn"}]}
+        input: r#"{"call_logs":[{"id":"6d-1","user_id":"ada","caller_name":"Joe","caller_number":"+14155550101","callee_number":"14155550102","callee_name":"Ada","date_time":"2025-11-05T09:15:00Z","duration":13,"path":"pstn"},{"id":"6d-2","call_path_id":"6d-0","connect_type":"external","direction":"outbound","caller_ext_id":"ada","caller_name":"Ada","caller_email":"ada@example.com","caller_did_number":"+14155550101","caller_ext_number":10101,"callee_did_number":"+14155550102","start_time":"2025-11-05T09:16:00Z","end_time":"2025-11-05T09:16:13Z","duration":13,"call_result":"connected","client_code":"1001","department":"sales"}]}
 "#,
         public: r#"{"id":"6d-1","user_id":"{login}","caller_number":"{joe}","callee_number":"{sue}","date_time":"2025-11-05T09:15:00Z","duration":13,"callee_number_class":"fixed-or-mobile","callee_number_country":"US","record_id":"in/0"}
+{"id":"6d-2","call_path_id":"6d-0","connect_type":"external","direction":"outbound","caller_ext_id":"{login}","caller_did_number":"{joe}","caller_ext_number":"{extension}","callee_did_number":"{sue}","start_time":"2025-11-05T09:16:00Z","end_time":"2025-11-05T09:16:13Z","duration":13,"call_result":"connected","client_code":"{account}","callee_did_number_class":"fixed-or-mobile","callee_did_number_country":"US","record_id":"in/1"}
 "#,
-        restricted: &[r#"{"user_id":"ada","caller_name":"Joe","callee_name":"Ada","path":"pstn"}"#],
+        restricted: &[
+            r#"{"user_id":"ada","caller_name":"Joe","callee_name":"Ada","path":"pstn"}"#,
+            r#"{"caller_ext_id":"ada","caller_name":"Ada","caller_email":"ada@example.com","client_code":"1001","department":"sales"}"#,
+        ],
         rejected: &[],
-        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+        counts: "in=2 public=2 rejected=0 skipped=0 restricted=2",
     });
 }
 
@@ -397,6 +431,28 @@ country = "GB"
         public: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,{eve},{ada},,,{ada},,{ada},,{account},0.01,0.02,,,,,,,,,,unknown,GB,unknown,GB,in/0
 "#,
         restricted: &[r#"{"bill-name":"Town","chain":"Chain: Ext.101;07700900001;"}"#],
+        rejected: &[],
+        counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
+    });
+}
+
+/// 3CX, with the chain opened: each party in it has the token of its own column.
+#[test]
+fn threecx_chains_give_tokens_where_they_are_asked_for() {
+    preset(&Sample {
+        policy: r#"preset = "3cx"
+[input]
+time.zone = "Europe/London"
+[numbers]
+country = "GB"
+[fields]
+chain = { action = "pseudonymise", kind = "phone", separators = ["Chain: ", ";"] }
+"#,
+        input: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,Ext.101,+447700900001,101,,07700900001,,07700900001,,,,,,Chain: Ext.101;07700900001;sip:+447700900003@192.0.2.7;
+"#,
+        public: r#"Call 12,00000B1,00:00:13,2025/11/05 09:15:00,2025/11/05 09:15:04,2025/11/05 09:15:17,TerminatedByDst,{desk},{ada},_short,,{ada},,{ada},,,,,,Chain: {desk};{ada};{eve};,,,,,,,,unknown,GB,unknown,GB,in/0
+"#,
+        restricted: &[r#"{}"#],
         rejected: &[],
         counts: "in=1 public=1 rejected=0 skipped=0 restricted=1",
     });

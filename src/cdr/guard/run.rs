@@ -1,7 +1,7 @@
 //! Digits in a row, as a reader joins them over separators, and which of them are a date.
 
 use crate::cdr::guard::text::{Place, place};
-use crate::cdr::guard::{LEAST, MOST};
+use crate::cdr::guard::{COUNTRY_CODE, LEAST, MOST};
 
 /// ASCII digits that only separators part.
 #[derive(Default)]
@@ -47,6 +47,21 @@ impl Run {
     pub(super) fn cut(&mut self, digits: usize) {
         self.digits.truncate(digits);
         self.parted.truncate(digits);
+    }
+
+    /// Leaves out the trunk 0 of `+44 (0)7700 900123`, a group of its own behind the country code.
+    pub(super) fn drop_trunk_zero(&mut self) -> bool {
+        let alone = |&at: &usize| {
+            self.digits.get(at) == Some(&b'0')
+                && self.breaks_at(at)
+                && self.parted.get(at + 1).is_some_and(|parted| *parted)
+        };
+        let found = (1..=COUNTRY_CODE).find(alone);
+        if let Some(at) = found {
+            self.digits.remove(at);
+            self.parted.remove(at);
+        }
+        found.is_some()
     }
 
     /// Whether the run, or a group of it, begins or ends before the digit at `at`.

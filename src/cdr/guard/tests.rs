@@ -171,6 +171,71 @@ fn what_is_an_identifier() {
 }
 
 /// Numbers in Washington begin as this year's days do.
+/// Found by `tests/fuzz_presets.rs`.
+#[test]
+fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
+    type Arm = fn(&mut Guard, &[u8]);
+    let cases: [(Arm, &str, &str, bool); 17] = [
+        // The + of a SIP URI percent-encoded.
+        (
+            Guard::restricted,
+            "<sip:%2B447700900123@192.0.2.1>",
+            "x/7700900123",
+            true,
+        ),
+        (
+            Guard::dropped,
+            "sip:%2b44%37700900123@host.example",
+            "07700900123",
+            true,
+        ),
+        (Guard::identifier, "sip:%252B447700900123", "07700900123", true),
+        (Guard::restricted, "sip:%2B447700900123", "07700900124", false),
+        (Guard::restricted, "100%", "1000000", false),
+        // The trunk 0 in brackets.
+        (Guard::restricted, "+44 (0)7700 900-123", "07700900123", true),
+        (Guard::dropped, "+44 (0)7700 900-123", "7700900123", true),
+        (Guard::restricted, "tel +44 (0)7700 900-123", "7700900123", true),
+        (Guard::identifier, "44 (0) 7700900123", "07700900123", true),
+        (Guard::wrapped, "+44 (\u{fffd}0)7700 900123", "07700900123", true),
+        // Behind other digits.
+        (Guard::dropped, "5/+447700900123", "07700900123", true),
+        (Guard::restricted, "5/+447700900123", "07700900123", true),
+        // The first group reads as seconds since 1970.
+        (Guard::restricted, "+1415555010 1", "4155550101", true),
+        // Most of a number that reads as a day, but for what stands between its digits.
+        (Guard::restricted, "12026110511", "n/1/2026/11.05/77", true),
+        (Guard::restricted, "12026110511", "1/20261105/77", false),
+        (Guard::wrapped, "0.0123; x=447700900123", "07700900123", true),
+        (
+            Guard::wrapped,
+            "2026/11/05 09:15; +44%37700900123",
+            "07700900123",
+            true,
+        ),
+    ];
+    for (arm, value, looked, expected) in cases {
+        let found = leaks(looked.as_bytes(), |guard| arm(guard, value.as_bytes()));
+        assert_eq!(found, expected, "{value} in {looked}");
+    }
+}
+
+/// Korea's carriers stand between the trunk 0 and a number, which canonical forms lack. Found by
+/// `tests/fuzz_presets.rs`.
+#[test]
+fn a_number_is_looked_for_as_it_was_dialled() {
+    for (raw, looked, expected) in [
+        ("+8208718047", "n208718047", true),
+        ("+8208718047", "8208718047", true),
+        ("+8208718047", "8208718048", false),
+        ("+4407700900123", "x7700900123", true),
+    ] {
+        let known = number(raw);
+        let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
+        assert_eq!(found, expected, "{raw} in {looked}");
+    }
+}
+
 #[test]
 fn a_date_is_no_number() {
     for (identifier, looked, expected) in [

@@ -10,6 +10,8 @@ use super::text::write_string;
 pub enum Edit {
     /// The value becomes the JSON text at this range of the arena.
     Replace(Member, Range<usize>),
+    /// The member, its name too, becomes the members at this range of the arena.
+    Instead(Member, Range<usize>),
     /// The member goes, with one comma beside it; an element becomes null.
     Remove(Member),
     /// A last member of the record: its name unescaped and its value as JSON text, both in the arena.
@@ -45,6 +47,11 @@ impl Splicer {
             match edit {
                 Edit::Replace(member, with) => {
                     out.extend_from_slice(&record[at..member.value().start]);
+                    out.extend_from_slice(&arena[with.clone()]);
+                    at = member.value().end;
+                }
+                Edit::Instead(member, with) => {
+                    out.extend_from_slice(&record[at..member.name().start]);
                     out.extend_from_slice(&arena[with.clone()]);
                     at = member.value().end;
                 }

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use crate::cdr::coarsen::Coarsen;
 use crate::cdr::identifier::Kind;
+use crate::cdr::mapping::MapRule;
 use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::{FieldSettings, FieldTable, FormatSettings, Formats, InputSettings};
 use crate::cdr::policy::{Action, Derived, Field, Pseudonymise, Scope};
@@ -83,9 +84,10 @@ impl Checker<'_> {
             table.with.as_ref().map(Spanned::span),
             only("pseudonymise"),
         );
+        note("derive", table.derive.first().map(Spanned::span), word == "keep");
         note(
-            "derive",
-            table.derive.first().map(Spanned::span),
+            "separators",
+            table.separators.as_ref().map(Spanned::span),
             only("pseudonymise"),
         );
         note("to", table.to.as_ref().map(Spanned::span), only("coarsen"));
@@ -149,7 +151,11 @@ impl Checker<'_> {
             }
         };
         let scope = self.scope(name, &span, table, names)?;
-        let derive = self.derived(name, kind, table, input);
+        let derive = match kind {
+            Kind::Phone => self.derived(name, table, input),
+            _ => Vec::new(),
+        };
+        let separators = self.separators(name, table, input);
         let mac = kinds
             .iter()
             .position(|&known| known == kind.as_str())
@@ -163,7 +169,30 @@ impl Checker<'_> {
             derive,
             escrow: table.escrow,
             mac,
+            separators,
         }))
+    }
+
+    fn separators(&mut self, name: &str, table: &FieldTable, input: &InputSettings) -> Vec<Vec<u8>> {
+        let Some(setting) = &table.separators else {
+            return Vec::new();
+        };
+        let separators = setting.get_ref().as_slice();
+        let mut wrong =
+            |fault: &str| self.fault(setting.span(), format!("fields.{name}: separators {fault}"));
+        if separators.is_empty() || separators.iter().any(String::is_empty) {
+            wrong("is what stands between the identifiers of one value, such as [\"Chain: \", \";\"]");
+        }
+        if *input.format.get_ref() == FormatSettings::Json {
+            wrong("is for CSV: a JSON value holds one identifier");
+        }
+        if !table.derive.is_empty() {
+            wrong("and derive do not go together: several numbers have no one value");
+        }
+        separators
+            .iter()
+            .map(|separator| separator.as_bytes().to_vec())
+            .collect()
     }
 
     fn scope(
@@ -217,7 +246,7 @@ impl Checker<'_> {
         }
     }
 
-    fn derived(&mut self, name: &str, kind: Kind, table: &FieldTable, input: &InputSettings) -> Vec<Derived> {
+    fn derived(&mut self, name: &str, table: &FieldTable, input: &InputSettings) -> Vec<Derived> {
         let mut derived = Vec::new();
         for word in &table.derive {
             match Derived::ALL
@@ -239,21 +268,55 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Some(first) = table.derive.first() {
-            if kind != Kind::Phone {
-                self.fault(
-                    first.span(),
-                    format!("fields.{name}: derive works on kind = \"phone\" only"),
-                );
-            }
-            if *input.format.get_ref() == FormatSettings::Json && name.ends_with("[]") {
-                self.fault(
-                    first.span(),
-                    format!("fields.{name}: elements of a list have no place beside them for derived values"),
-                );
+        self.place_for_derived(name, table, input);
+        derived
+    }
+
+    fn place_for_derived(&mut self, name: &str, table: &FieldTable, input: &InputSettings) {
+        if let Some(first) = table.derive.first()
+            && *input.format.get_ref() == FormatSettings::Json
+            && name.ends_with("[]")
+        {
+            self.fault(
+                first.span(),
+                format!("fields.{name}: elements of a list have no place beside them for derived values"),
+            );
+        }
+    }
+
+    /// What a field that is no phone number derives: by maps, their places.
+    pub(super) fn maps_of(
+        &mut self,
+        name: &str,
+        action: &Action,
+        field: &FieldSettings,
+        maps: &[MapRule],
+        input: &InputSettings,
+    ) -> Vec<usize> {
+        if matches!(action, Action::Keep)
+            || matches!(action, Action::Pseudonymise(how) if how.kind == Kind::Phone)
+        {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for word in &field.0.derive {
+            match maps.iter().position(|map| map.name == *word.get_ref()) {
+                Some(map) if found.contains(&map) => self.fault(
+                    word.span(),
+                    format!("fields.{name}: derive names \"{}\" twice", word.get_ref()),
+                ),
+                Some(map) => found.push(map),
+                None => self.fault(
+                    word.span(),
+                    format!(
+                        "fields.{name}: derive \"{0}\" is no map: what is no phone number derives by one, as [maps.{0}] file = \"{0}.csv\" (docs/numbers.md)",
+                        word.get_ref()
+                    ),
+                ),
             }
         }
-        derived
+        self.place_for_derived(name, &field.0, input);
+        found
     }
 
     fn coarsen(
@@ -363,7 +426,7 @@ impl Checker<'_> {
                         field.name, served.name
                     ),
                 );
-            } else if served.name.contains("[]") {
+            } else if served.name.contains("[]") || served.action.is_several() {
                 self.fault(
                     span,
                     format!(

@@ -230,6 +230,7 @@ mod tests {
             name: name.to_owned(),
             plain: name.to_owned(),
             action: Action::Keep,
+            maps: Vec::new(),
             nested: false,
         };
         for (name, expected) in [

@@ -16,7 +16,7 @@ use crate::cdr::policy::preset::Preset;
 use crate::cdr::policy::settings::{
     FieldSettings, FormatSettings, InputSettings, OutputSettings, PolicySettings, RecordIdSettings,
 };
-use crate::cdr::policy::{Action, Field, Policy, advice};
+use crate::cdr::policy::{Action, Field, Policy, advice, nested};
 use crate::number::{NumberSettings, Numbers};
 use crate::settings::{Fault, Source};
 
@@ -40,6 +40,7 @@ impl Checker<'_> {
         let PolicySettings {
             input,
             numbers,
+            maps,
             output,
             fields,
         } = settings;
@@ -48,7 +49,7 @@ impl Checker<'_> {
         let order = self.field_order(&input, &typed);
         let names: Vec<&str> = order.iter().map(|&at| typed[at].0.get_ref().as_str()).collect();
 
-        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), &input);
+        let rating_files = self.rating_files(numbers.as_ref().map(Spanned::get_ref), maps, &input);
         let numbers = self.numbers(numbers);
         let mut kinds = Vec::new();
         let mut checked = Vec::new();
@@ -56,17 +57,22 @@ impl Checker<'_> {
             let (name, field) = &typed[at];
             if let Some(action) = self.action(name.get_ref(), field, &names, &mut kinds, &input) {
                 let name = name.get_ref().clone();
+                let maps = self.maps_of(&name, &action, field.get_ref(), &rating_files.maps, &input);
                 let json = *input.format.get_ref() == FormatSettings::Json;
                 checked.push(Field {
                     plain: if json { Paths::plain(&name) } else { name.clone() },
                     nested: json && nested(&name),
                     name,
                     action,
+                    maps,
                 });
             }
         }
         self.served_parties(&typed, &order, &checked);
         self.missing_files(&typed, &rating_files);
+        if self.faults.is_empty() {
+            self.unused_maps(&checked, &rating_files);
+        }
         let phones = checked
             .iter()
             .any(|field| matches!(&field.action, Action::Pseudonymise(how) if how.kind == Kind::Phone));
@@ -134,17 +140,23 @@ impl Checker<'_> {
         }
         for (field, _) in typed {
             let of_preset = field.span().start >= self.source.text.len();
-            if !of_preset && !columns.iter().any(|column| column.get_ref() == field.get_ref()) {
-                self.fault(
-                    field.span(),
-                    format!("field \"{}\" is not among [input] columns", field.get_ref()),
-                );
+            if of_preset || columns.iter().any(|column| column.get_ref() == field.get_ref()) {
+                continue;
             }
+            let name = field.get_ref();
+            let told = if nested::inside(input, name).is_some() {
+                format!(
+                    "field \"{name}\" has fields inside ([[input.nested]]): each of them has a line of its own, such as \"{name}.1\""
+                )
+            } else {
+                format!("field \"{name}\" is not among [input] columns")
+            };
+            self.fault(field.span(), told);
         }
         order
     }
 
-    /// The names of all columns, each once: those of record types by their first mention.
+    /// The names of all columns and of the fields inside them, each once: those of record types by their first mention.
     fn columns(&mut self, input: &InputSettings) -> Option<Vec<Spanned<String>>> {
         let records = input.record.as_ref().map_or(&[][..], |records| records.get_ref());
         let lists = records.iter().map(|record| &record.get_ref().columns);
@@ -159,8 +171,19 @@ impl Checker<'_> {
                     let name = column.get_ref();
                     self.fault(column.span(), format!("column \"{name}\" is named twice"));
                 }
-                if !known.iter().any(same) {
-                    known.push(column.clone());
+                if known.iter().any(same) {
+                    continue;
+                }
+                match nested::inside(input, column.get_ref()) {
+                    None => known.push(column.clone()),
+                    Some(inside) => {
+                        for name in nested::names(inside) {
+                            let same = |other: &Spanned<String>| other.get_ref() == name.get_ref();
+                            if !known.iter().any(same) {
+                                known.push(name);
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -204,7 +227,15 @@ impl Checker<'_> {
         let setting = output.key.as_ref()?;
         let key = self.named(setting, names, "[output] key")?;
         let field = checked.iter().find(|field| field.name == names[key])?;
-        if !matches!(field.action, Action::Pseudonymise(_)) {
+        if field.action.is_several() {
+            self.fault(
+                setting.span(),
+                format!(
+                    "[output] key: \"{}\" holds several identifiers, and a record has one key",
+                    field.name
+                ),
+            );
+        } else if !matches!(field.action, Action::Pseudonymise(_)) {
             self.fault(
                 setting.span(),
                 format!(

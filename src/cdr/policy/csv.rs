@@ -5,7 +5,9 @@ use toml::Spanned;
 use crate::cdr::csv::Dialect;
 use crate::cdr::policy::check::Checker;
 use crate::cdr::policy::settings::{ColumnSettings, InputSettings, MarkerSettings, Optional, RecordSettings};
-use crate::cdr::policy::{CallTime, Csv, Format, Header, Layout, Marker, Shape, Unlisted, When};
+use crate::cdr::policy::{
+    CallTime, Column, Csv, Format, Header, Layout, Marker, Nested, Shape, Unlisted, When, nested,
+};
 
 impl Checker<'_> {
     pub(super) fn csv(
@@ -22,8 +24,9 @@ impl Checker<'_> {
             .header
             .as_ref()
             .map_or(Header::None, |header| *header.get_ref());
-        let layout = self.layout(input, header, names, time)?;
-        let markers = self.markers(input, names);
+        let nested = self.nested(input, header, dialect, names);
+        let layout = self.layout(input, header, names, time, nested)?;
+        let markers = self.markers(input, header, names);
         Some(Format::Csv(Csv {
             dialect,
             header,
@@ -77,6 +80,7 @@ impl Checker<'_> {
         header: Header,
         names: &[&str],
         time: Option<&CallTime>,
+        nested: Vec<Nested>,
     ) -> Option<Layout> {
         let unlisted = input
             .unlisted
@@ -91,7 +95,12 @@ impl Checker<'_> {
             );
         }
         if let Some(records) = &input.record {
-            return Some(self.shapes(input, records.get_ref(), header, names, unlisted));
+            let shapes = self.shapes(input, records.get_ref(), header, names, &nested);
+            return Some(Layout::Shapes {
+                shapes,
+                nested,
+                unlisted,
+            });
         }
         let Some(columns) = &input.columns else {
             self.fault(
@@ -117,16 +126,17 @@ impl Checker<'_> {
             );
         }
         let least = self.least(input.min_columns.as_ref(), columns.get_ref().len());
-        if least == columns.get_ref().len() && unlisted == Unlisted::Reject {
+        if least == columns.get_ref().len() && unlisted == Unlisted::Reject && nested.is_empty() {
             return Some(Layout::Plain);
         }
         let shape = Shape {
             when: None,
-            fields: (0..columns.get_ref().len()).collect(),
+            columns: columns_of(columns.get_ref(), names, &nested),
             least,
         };
         Some(Layout::Shapes {
             shapes: vec![shape],
+            nested,
             unlisted,
         })
     }
@@ -175,8 +185,8 @@ impl Checker<'_> {
         records: &[Spanned<RecordSettings>],
         header: Header,
         names: &[&str],
-        unlisted: Unlisted,
-    ) -> Layout {
+        nested: &[Nested],
+    ) -> Vec<Shape> {
         let strays = [
             ("columns", input.columns.as_ref().map(Spanned::span)),
             ("min_columns", input.min_columns.as_ref().map(Spanned::span)),
@@ -218,20 +228,16 @@ impl Checker<'_> {
                 continue;
             };
             let columns = record.columns.get_ref();
-            let fields = columns
-                .iter()
-                .filter_map(|column| names.iter().position(|name| name == column.get_ref()))
-                .collect();
             shapes.push(Shape {
                 when: Some(When { column, values }),
-                fields,
+                columns: columns_of(columns, names, nested),
                 least: self.least(record.min_columns.as_ref(), columns.len()),
             });
         }
         if records.is_empty() {
             self.fault(input.format.span(), "[input] record is an empty list");
         }
-        Layout::Shapes { shapes, unlisted }
+        shapes
     }
 
     fn least(&mut self, setting: Option<&Spanned<usize>>, columns: usize) -> usize {
@@ -246,18 +252,24 @@ impl Checker<'_> {
         least
     }
 
-    fn markers(&mut self, input: &InputSettings, names: &[&str]) -> Vec<Marker> {
+    fn markers(&mut self, input: &InputSettings, header: Header, names: &[&str]) -> Vec<Marker> {
         let markers = input
             .markers
             .as_ref()
             .map_or(&[][..], |markers| markers.get_ref());
         markers
             .iter()
-            .filter_map(|marker| self.marker(marker, names))
+            .filter_map(|marker| self.marker(marker, input, header, names))
             .collect()
     }
 
-    fn marker(&mut self, marker: &Spanned<MarkerSettings>, names: &[&str]) -> Option<Marker> {
+    fn marker(
+        &mut self,
+        marker: &Spanned<MarkerSettings>,
+        input: &InputSettings,
+        header: Header,
+        names: &[&str],
+    ) -> Option<Marker> {
         let settings = marker.get_ref();
         match (&settings.prefix, &settings.column, &settings.values) {
             (Some(prefix), None, None) if !prefix.get_ref().is_empty() => {
@@ -270,10 +282,24 @@ impl Checker<'_> {
                     .map(|value| value.as_bytes().to_vec())
                     .collect();
                 match column.get_ref() {
-                    ColumnSettings::Name(name) => {
+                    ColumnSettings::Name(name) if header == Header::Name => {
                         let name = Spanned::new(column.span(), name.clone());
                         let field = self.named(&name, names, "[input] markers")?;
                         Some(Marker::Field { field, values })
+                    }
+                    ColumnSettings::Name(name) => {
+                        let columns = input
+                            .columns
+                            .as_ref()
+                            .map_or(&[][..], |columns| columns.get_ref());
+                        let Some(column) = columns.iter().position(|known| known.get_ref() == name) else {
+                            self.fault(
+                                column.span(),
+                                format!("[input] markers: \"{name}\" is not among [input] columns; record types have columns of their own: give its place, from 1"),
+                            );
+                            return None;
+                        };
+                        Some(Marker::Column(When { column, values }))
                     }
                     ColumnSettings::Place(place) => {
                         let Some(column) = place.checked_sub(1) else {
@@ -295,7 +321,15 @@ impl Checker<'_> {
     }
 }
 
+/// What the columns of one shape hold.
+fn columns_of(columns: &[Spanned<String>], names: &[&str], nested: &[Nested]) -> Vec<Column> {
+    columns
+        .iter()
+        .filter_map(|column| nested::column(column.get_ref(), names, nested))
+        .collect()
+}
+
 /// Whether this program writes the byte into fields itself.
-fn stands_in_outputs(byte: u8) -> bool {
+pub(super) fn stands_in_outputs(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._/".contains(&byte)
 }

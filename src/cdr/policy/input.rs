@@ -5,9 +5,7 @@ use toml::Spanned;
 
 use crate::cdr::json::Paths;
 use crate::cdr::policy::check::Checker;
-use crate::cdr::policy::settings::{
-    FieldSettings, FormatSettings, Formats, InputSettings, Names, TimeSettings,
-};
+use crate::cdr::policy::settings::{FieldSettings, FormatSettings, Formats, InputSettings, TimeSettings};
 use crate::cdr::policy::{CallTime, Format, Unlisted, Wrapper};
 use crate::cdr::time::{EventClock, TimeFormat};
 
@@ -34,6 +32,7 @@ impl Checker<'_> {
                     ("min_columns", input.min_columns.as_ref().map(Spanned::span)),
                     ("markers", input.markers.as_ref().map(Spanned::span)),
                     ("record", input.record.as_ref().map(Spanned::span)),
+                    ("nested", input.nested.as_ref().map(Spanned::span)),
                 ];
                 for (setting, span) in csv_only {
                     if let Some(span) = span {
@@ -102,10 +101,7 @@ impl Checker<'_> {
         let settings = time.get_ref();
         let (fields, joined): (Vec<Spanned<String>>, bool) = match (&settings.field, &settings.join) {
             (Some(field), None) => {
-                let texts = match field.get_ref() {
-                    Names::One(one) => std::slice::from_ref(one),
-                    Names::Many(many) => many.as_slice(),
-                };
+                let texts = field.get_ref().as_slice();
                 let spanned = |text: &String| Spanned::new(field.span(), text.clone());
                 (texts.iter().map(spanned).collect(), false)
             }

@@ -1,6 +1,6 @@
 //! How the rows of a CSV source hold the policy's fields, and which rows are none.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::cdr::csv::{self, Dialect, Field};
 use crate::cdr::policy::Unlisted;
@@ -14,7 +14,9 @@ pub enum Layout {
     Shapes {
         /// In the policy's order.
         shapes: Vec<Shape>,
-        /// What happens to columns behind the shape's.
+        /// Columns with fields inside; what [`Column::Nested`] counts.
+        nested: Vec<Nested>,
+        /// What happens to columns behind the shape's, and to what stands behind the last field inside a column.
         unlisted: Unlisted,
     },
     /// The header row says which column is which field.
@@ -31,10 +33,30 @@ pub enum Layout {
 pub struct Shape {
     /// Which rows are of this type; `None`: all.
     pub when: Option<When>,
-    /// Indices of fields, in the order of the columns.
-    pub fields: Vec<usize>,
+    /// What its columns hold, in their order.
+    pub columns: Vec<Column>,
     /// The fewest columns of such a row: those behind may be missing.
     pub least: usize,
+}
+
+/// What one column holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// The field with this index.
+    Field(usize),
+    /// Fields: the index of a [`Nested`].
+    Nested(usize),
+}
+
+/// A column whose value is itself a row: as many of its fields, from the first one on, as the value has.
+#[derive(Debug)]
+pub struct Nested {
+    /// The column's name.
+    pub name: String,
+    /// Stands between the fields inside.
+    pub delimiter: u8,
+    /// The indices of these fields.
+    pub fields: Range<usize>,
 }
 
 /// A condition on one column.
@@ -53,7 +75,7 @@ pub enum Marker {
     Prefix(Vec<u8>),
     /// A row with one of some values in a column.
     Column(When),
-    /// The same, in the column of this field.
+    /// The same, in the column that the header row says holds this field.
     Field {
         /// The field's index.
         field: usize,
@@ -68,9 +90,9 @@ impl Layout {
         match self {
             Self::Plain => fields..=fields,
             Self::Named { .. } => 1..=usize::MAX,
-            Self::Shapes { shapes, unlisted } => {
+            Self::Shapes { shapes, unlisted, .. } => {
                 let least = shapes.iter().map(|shape| shape.least).min().unwrap_or(0);
-                let most = shapes.iter().map(|shape| shape.fields.len()).max().unwrap_or(0);
+                let most = shapes.iter().map(|shape| shape.columns.len()).max().unwrap_or(0);
                 match unlisted {
                     Unlisted::Reject => least..=most,
                     Unlisted::Restrict | Unlisted::Drop => least..=usize::MAX,

@@ -15,7 +15,7 @@ use crate::cdr::policy::settings::PolicySettings;
 use crate::settings::{Fault, Source, complete};
 
 /// Name and text of each, in alphabetical order.
-const PRESETS: [(&str, &str); 18] = [
+const PRESETS: [(&str, &str); 23] = [
     ("3cx", include_str!("../../../config/presets/3cx.toml")),
     ("asterisk", include_str!("../../../config/presets/asterisk.toml")),
     (
@@ -28,6 +28,7 @@ const PRESETS: [(&str, &str); 18] = [
         include_str!("../../../config/presets/cgrates-json.toml"),
     ),
     ("cucm", include_str!("../../../config/presets/cucm.toml")),
+    ("cucm-cmr", include_str!("../../../config/presets/cucm-cmr.toml")),
     ("fcs-uk", include_str!("../../../config/presets/fcs-uk.toml")),
     (
         "freeswitch",
@@ -37,17 +38,29 @@ const PRESETS: [(&str, &str); 18] = [
         "freeswitch-json",
         include_str!("../../../config/presets/freeswitch-json.toml"),
     ),
+    ("gamma", include_str!("../../../config/presets/gamma.toml")),
     ("jbilling", include_str!("../../../config/presets/jbilling.toml")),
     ("kamailio", include_str!("../../../config/presets/kamailio.toml")),
+    ("kazoo", include_str!("../../../config/presets/kazoo.toml")),
+    (
+        "kazoo-csv",
+        include_str!("../../../config/presets/kazoo-csv.toml"),
+    ),
     ("mobile", include_str!("../../../config/presets/mobile.toml")),
     // One program's accounting, twice forked.
     ("opensips", include_str!("../../../config/presets/kamailio.toml")),
     ("plivo", include_str!("../../../config/presets/plivo.toml")),
     ("ribbon", include_str!("../../../config/presets/ribbon.toml")),
     ("teams", include_str!("../../../config/presets/teams.toml")),
+    ("telnyx", include_str!("../../../config/presets/telnyx.toml")),
     ("twilio", include_str!("../../../config/presets/twilio.toml")),
     ("zoom", include_str!("../../../config/presets/zoom.toml")),
 ];
+
+/// The names of all presets, in alphabetical order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
 
 /// Settings whose keys are laid over the preset's one by one; below `[fields]` a field is replaced whole.
 const TABLES: [&str; 5] = ["input", "time", "numbers", "output", "fields"];
@@ -180,9 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_a_presets_fields_says_why() {
+    fn every_preset_names_its_source_and_every_line_of_its_fields_says_why() {
         for (name, text) in PRESETS {
-            let (_, fields) = text.split_once("\n[fields]\n").unwrap();
+            let (header, fields) = text.split_once("\n[fields]\n").unwrap();
+            assert!(header.contains("\n# Source: "), "{name}");
             for line in fields
                 .lines()
                 .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -210,6 +224,19 @@ mod tests {
         .unwrap();
         assert_eq!(fewer.fields.len(), 4);
         assert_eq!(fewer.time, CallTime::Joined(vec![1, 3]));
+        // Columns with fields inside are left out with their column, or opened by the preset's lines.
+        for (columns, fields) in [
+            (
+                "\"start_date\", \"start_time\", \"called\"]\nheader = \"name\"",
+                3,
+            ),
+            ("\"start_date\", \"start_time\", \"egress_protocol\"]", 4),
+        ] {
+            let policy = load(&format!(
+                "preset = \"ribbon\"\n[input]\ncolumns = [{columns}\ntime.zone = \"UTC\"\n[numbers]\ncountry = \"US\"\n"
+            ));
+            assert_eq!(policy.map(|policy| policy.fields.len()), Ok(fields), "{columns}");
+        }
     }
 
     #[test]

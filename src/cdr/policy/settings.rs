@@ -1,11 +1,13 @@
 //! `policy.toml` as typed: every key it may have, and no other.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
+use crate::cdr::mapping::KeyKind;
 use crate::cdr::policy::{Header, Unlisted};
 use crate::number::NumberSettings;
 use crate::settings::Span;
@@ -16,6 +18,8 @@ use crate::settings::Span;
 pub(super) struct PolicySettings {
     pub(super) input: InputSettings,
     pub(super) numbers: Option<Spanned<NumberSettings>>,
+    #[serde(default)]
+    pub(super) maps: BTreeMap<Spanned<String>, MapSettings>,
     #[serde(default)]
     pub(super) output: OutputSettings,
     pub(super) fields: BTreeMap<Spanned<String>, Spanned<FieldSettings>>,
@@ -35,11 +39,21 @@ pub(super) struct InputSettings {
     pub(super) min_columns: Option<Spanned<usize>>,
     pub(super) markers: Option<Spanned<Vec<Spanned<MarkerSettings>>>>,
     pub(super) record: Option<Spanned<Vec<Spanned<RecordSettings>>>>,
+    pub(super) nested: Option<Spanned<Vec<Spanned<NestedSettings>>>>,
     pub(super) unlisted: Option<Spanned<Unlisted>>,
     pub(super) records: Option<Spanned<String>>,
     pub(super) time: Spanned<TimeSettings>,
     pub(super) max_future: Option<Span>,
     pub(super) max_record: Option<Spanned<String>>,
+}
+
+/// `[maps.<name>]`: a mapping file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MapSettings {
+    pub(super) file: Spanned<PathBuf>,
+    pub(super) kind: Option<KeyKind>,
+    pub(super) min_keys: Option<Spanned<usize>>,
 }
 
 /// Columns that a header row may lack.
@@ -79,6 +93,15 @@ pub(super) struct RecordSettings {
     pub(super) min_columns: Option<Spanned<usize>>,
 }
 
+/// A column whose value is itself a row of fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NestedSettings {
+    pub(super) column: Spanned<String>,
+    pub(super) columns: Spanned<Vec<Spanned<String>>>,
+    pub(super) delimiter: Option<Spanned<String>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhenSettings {
@@ -106,13 +129,19 @@ pub(super) struct TimeSettings {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a field, or a list of them: the first that is not blank"
-)]
+#[serde(untagged, expecting = "a text, or a list of them")]
 pub(super) enum Names {
     One(String),
     Many(Vec<String>),
+}
+
+impl Names {
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +183,7 @@ pub(super) struct FieldTable {
     pub(super) with: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) derive: Vec<Spanned<String>>,
+    pub(super) separators: Option<Spanned<Names>>,
     #[serde(default)]
     pub(super) escrow: bool,
     pub(super) to: Option<Spanned<String>>,

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod columns;
+
 const CSV: &str = r#"[input]
 format = "csv"
 columns = ["id", "caller", "called", "start", "seconds"]
@@ -203,7 +205,49 @@ fn what_is_wrong_with_a_csv_policy_is_told_at_its_place() {
                 "kind = \"phone\", scope",
                 "kind = \"imsi\", scope",
                 "\"class\"",
-                "derive works on kind = \"phone\" only",
+                "derive \"class\" is no map: what is no phone number derives by one",
+            ),
+            (
+                "id = \"keep\"",
+                "id = { action = \"keep\", derive = [\"zone\"] }",
+                "\"zone\"",
+                "\"derive\" means nothing for action \"keep\"",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"drop\", derive = [\"zone\"] }",
+                "\"zone\"",
+                "derive \"zone\" is no map: what is no phone number derives by one, as [maps.zone]",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"drop\", derive = [\"zone\", \"zone\"] }\n[maps.zone]\nfile = \"cells.csv\"",
+                "\"zone\"] }",
+                "derive names \"zone\" twice",
+            ),
+            (
+                "\"drop\"",
+                "\"drop\"\n[maps.zone]\nfile = \"cells.csv\"",
+                "\"cells.csv\"",
+                "[maps.zone]: no field derives it",
+            ),
+            (
+                "\"drop\"",
+                "\"drop\"\n[maps.Zone]\nfile = \"cells.csv\"",
+                "Zone",
+                "[maps.Zone]: the name stands behind the field's",
+            ),
+            (
+                "\"drop\"",
+                "{ action = \"drop\", derive = [\"zone\"] }\n[maps.zone]\nfile = \"cells.csv\"\nmin_keys = 0",
+                "0\n",
+                "[maps.zone] min_keys: how many keys",
+            ),
+            (
+                "\"drop\"",
+                "\"drop\"\n[maps.zone]\nfile = \"cells.csv\"\nkeys = 1",
+                "keys = 1",
+                "unknown field `keys`",
             ),
             (
                 "\"drop\"",
@@ -375,109 +419,6 @@ fn what_is_wrong_with_a_json_policy_is_told_at_its_place() {
                 "is a list",
             ),
         ],
-    );
-}
-
-#[test]
-fn what_is_wrong_with_columns_markers_and_times_is_told_at_its_place() {
-    let format = "format = \"csv\"";
-    let with = |more: &str| format!("{format}\n{more}");
-    let cases = [
-        (
-            "optional = [\"id\"]",
-            "[\"id\"]\n",
-            "optional goes with header = \"name\"",
-        ),
-        (
-            "header = \"name\"\noptional = [\"no\"]",
-            "[\"no\"]",
-            "optional: \"no\" is not a field",
-        ),
-        (
-            "header = \"name\"\noptional = [\"start\"]",
-            "[\"start\"]",
-            "a field with the call's start time must be there",
-        ),
-        (
-            "header = \"name\"\nmin_columns = 2",
-            "2\n",
-            "say which columns may be missing",
-        ),
-        (
-            "min_columns = 6",
-            "6\n",
-            "min_columns: from 1 to the number of columns, 5",
-        ),
-        ("min_columns = 0", "0\n", "min_columns: from 1"),
-        (
-            "markers = [{ prefix = \"\" }]",
-            "{ prefix",
-            "markers: { prefix = \"..\" }, or",
-        ),
-        ("markers = [{ column = 2 }]", "{ column = 2", "markers: { prefix"),
-        (
-            "markers = [{ column = 0, values = [\"x\"] }]",
-            "0, values",
-            "columns count from 1",
-        ),
-        (
-            "markers = [{ column = \"no\", values = [\"x\"] }]",
-            "\"no\"",
-            "\"no\" is not a field",
-        ),
-        ("escape = \"a\"", "\"a\"", "escape stands in tokens"),
-        ("escape = \",\"", "\"csv\"", "must differ"),
-    ];
-    let cases: Vec<(&str, String, &str, &str)> = cases
-        .iter()
-        .map(|(more, at, expected)| (format, with(more), *at, *expected))
-        .collect();
-    let cases: Vec<_> = cases
-        .iter()
-        .map(|(old, new, at, expected)| (*old, new.as_str(), *at, *expected))
-        .collect();
-    refused(CSV, &cases);
-    refused(
-        CSV,
-        &[
-            (
-                "field = \"start\"",
-                "field = [\"start\", \"no\"]",
-                "[\"start\", \"no\"]",
-                "[input] time: \"no\" is not a field",
-            ),
-            (
-                "field = \"start\"",
-                "field = \"start\", join = [\"start\", \"id\"]",
-                "[\"start\", \"id\"]",
-                "\"field\" or \"join\", not both",
-            ),
-            ("field = \"start\", ", "", "{ format", "[input] time needs field"),
-            (
-                "field = \"start\", ",
-                "join = [], ",
-                "{ join",
-                "[input] time needs field",
-            ),
-        ],
-    );
-    refused(
-        &CSV.replace("field = \"start\"", "join = [\"start\", \"id\"]"),
-        &[(
-            "seconds = \"drop\"",
-            "seconds = { action = \"coarsen\", to = \"day\" }",
-            "\"day\"",
-            "say how this one is written",
-        )],
-    );
-    refused(
-        JSON,
-        &[(
-            "format = \"json\"",
-            "format = \"json\"\nmarkers = []",
-            "[]\ntime",
-            "[input] markers is for CSV",
-        )],
     );
 }
 

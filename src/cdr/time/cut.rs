@@ -32,7 +32,7 @@ impl TimeFormat {
     /// Appends the time that `bytes` say in this format, cut down; `false` when they say none in it. What was
     /// appended by then is the caller's to take back.
     ///
-    /// Times since 1970 are cut in UTC, all others on the clock they are written in.
+    /// Times since 1970 and since the year 0 are cut in UTC, all others on the clock they are written in.
     pub fn cut(&self, bytes: &[u8], unit: Unit, out: &mut Vec<u8>) -> bool {
         if self.read(bytes).is_none() {
             return false;
@@ -43,6 +43,10 @@ impl TimeFormat {
             Shape::Rfc2822 { strict } => cut_pattern(strict, bytes, unit, out).is_some(),
             Shape::Unix(scale) => {
                 cut_count(&mut Cursor(bytes), unit.seconds() * scale, out);
+                true
+            }
+            Shape::Gregorian => {
+                cut_count(&mut Cursor(bytes), unit.seconds(), out);
                 true
             }
             Shape::Pattern { pieces, .. } => cut_pattern(pieces, bytes, unit, out).is_some(),
@@ -70,7 +74,7 @@ fn cut_rfc3339(bytes: &[u8], unit: Unit, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A count of units since 1970, down to a multiple of `step`; a fraction is dropped.
+/// A count of units since a midnight, down to a multiple of `step`; a fraction is dropped.
 fn cut_count(at: &mut Cursor<'_>, step: i64, out: &mut Vec<u8>) {
     let count = at
         .digits(18)
@@ -168,6 +172,8 @@ mod tests {
             ("unix", Hour, "1793870142.250", Some("1793869200")),
             ("unix_ms", Minute, "1793870142999", Some("1793870100000")),
             ("unix_us", Day, "1793870142999999", Some("1793836800000000")),
+            ("gregorian", Hour, "63961089342", Some("63961088400")),
+            ("gregorian", Day, "63961089342", Some("63961056000")),
             (
                 "rfc3339",
                 Minute,

@@ -33,7 +33,10 @@ const WEEKDAYS: [&str; 7] = [
     "Saturday",
     "Sunday",
 ];
-const NAMED: &str = r#""rfc3339", "rfc2822", "unix", "unix_ms", "unix_us""#;
+const NAMED: &str = r#""rfc3339", "rfc2822", "unix", "unix_ms", "unix_us", "gregorian""#;
+/// 1970-01-01T00:00:00Z in seconds since the year 0 of the Gregorian calendar, as Erlang's `calendar` counts: a
+/// whole number of days.
+const GREGORIAN_1970: i64 = 62_167_219_200;
 const CONVERSIONS: &str =
     "use %Y %y %m %b %d %e %a %H %I %p %M %S %f %.f %z %s %F %T %R %D, or %% for a percent sign";
 
@@ -62,6 +65,8 @@ pub(super) enum Shape {
     },
     /// A whole number of units since 1970; how many make a second.
     Unix(i64),
+    /// A whole number of seconds since the year 0.
+    Gregorian,
     Pattern {
         pieces: Vec<Piece>,
         layout: Layout,
@@ -102,7 +107,7 @@ pub(super) enum Piece {
 }
 
 impl TimeFormat {
-    /// A named format (`rfc3339`, `rfc2822`, `unix`, `unix_ms`, `unix_us`) or a strftime pattern.
+    /// A named format (`rfc3339`, `rfc2822`, `unix`, `unix_ms`, `unix_us`, `gregorian`) or a strftime pattern.
     ///
     /// # Errors
     ///
@@ -116,6 +121,7 @@ impl TimeFormat {
             "unix" => Shape::Unix(1),
             "unix_ms" => Shape::Unix(1_000),
             "unix_us" => Shape::Unix(1_000_000),
+            "gregorian" => Shape::Gregorian,
             _ if !text.contains('%') => {
                 return Err(format!(
                     "\"{text}\" is not a time format: write {NAMED}, or a pattern such as \"%Y-%m-%d %H:%M:%S\""
@@ -142,7 +148,7 @@ impl TimeFormat {
     /// Whether the text alone does not tell the instant.
     pub fn needs_zone(&self) -> bool {
         match &self.shape {
-            Shape::Rfc3339 | Shape::Rfc2822 { .. } | Shape::Unix(_) => false,
+            Shape::Rfc3339 | Shape::Rfc2822 { .. } | Shape::Unix(_) | Shape::Gregorian => false,
             Shape::Pattern { pieces, .. } => !pieces
                 .iter()
                 .any(|piece| matches!(piece, Piece::Offset | Piece::Epoch)),
@@ -157,7 +163,8 @@ impl TimeFormat {
                 let instant = RFC2822.parse_timestamp(bytes).ok()?;
                 Some(Reading::Instant(instant.as_millisecond()))
             }
-            Shape::Unix(scale) => unix(bytes, *scale),
+            Shape::Unix(scale) => unix(bytes, *scale).map(Reading::Instant),
+            Shape::Gregorian => unix(bytes, 1).map(|since| Reading::Instant(since - GREGORIAN_1970 * 1_000)),
             Shape::Pattern { pieces, layout } => match (*layout, bytes.len()) {
                 (Layout::Dashed(between), 19) if bytes[10] == between => dashed(bytes).map(Reading::Local),
                 (Layout::Compact, 14) => compact(bytes).map(Reading::Local),
@@ -523,8 +530,8 @@ fn two(tens: u8, ones: u8) -> u32 {
     u32::from(tens) * 10 + u32::from(ones)
 }
 
-/// Digits, and for whole seconds a fraction; eighteen digits hold every scale's year 2200.
-fn unix(bytes: &[u8], scale: i64) -> Option<Reading> {
+/// Milliseconds: digits, and for whole seconds a fraction; eighteen digits hold every scale's year 2200.
+fn unix(bytes: &[u8], scale: i64) -> Option<i64> {
     let mut at = Cursor(bytes);
     let digits = at.digits(18);
     let value = digits
@@ -542,5 +549,5 @@ fn unix(bytes: &[u8], scale: i64) -> Option<Reading> {
     } else {
         value.checked_mul(1_000 / scale)?
     };
-    at.0.is_empty().then_some(Reading::Instant(whole + millis))
+    at.0.is_empty().then_some(whole + millis)
 }

@@ -4,12 +4,18 @@
 //! Where the layout is not plain, cells are first brought to their fields: a
 //! field that the row lacks is blank, and stands in its place all the same.
 
-use crate::cdr::csv::{self, Dialect, Field};
+mod nested;
+mod several;
+
+use std::ops::Range;
+
+use crate::cdr::csv::{self, Dialect, Field, Quoting};
 use crate::cdr::header::HeaderMap;
 use crate::cdr::policy::{
-    self, Action, CallTime, Csv, Format, Layout, Policy, Pseudonymise, Scope, Unlisted,
+    self, Action, CallTime, Column, Csv, Format, Layout, Nested, Policy, Pseudonymise, Scope, Unlisted,
 };
 use crate::cdr::transform::Step;
+use crate::cdr::transform::csv::nested::Inside;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
 use crate::pseudonym::keyring::EpochIndex;
@@ -30,8 +36,11 @@ pub(super) struct CsvScratch {
     cells: Vec<Field>,
     /// By column, where that is another order.
     row: Vec<Field>,
-    /// By field; blank where the field has none.
+    inside: Inside,
+    /// By field; blank where the field has none, or several.
     identities: Vec<Identity>,
+    /// Of fields with separators: the field, what one element is, and where it stands in the value.
+    elements: Vec<(usize, Identity, Range<usize>)>,
     unquoted: Vec<u8>,
     written: Vec<u8>,
     name: String,
@@ -50,6 +59,14 @@ enum Part {
     Kept { first: usize, last: usize },
     /// A field that is blanked or replaced.
     Changed { at: usize, sealed: Sealed },
+    /// A column with fields inside.
+    Nested {
+        /// Which of the layout's.
+        which: usize,
+        fields: Range<usize>,
+        /// By field.
+        sealed: Vec<Sealed>,
+    },
 }
 
 /// Whether the field's value goes to the restricted record.
@@ -63,7 +80,7 @@ enum Sealed {
 impl CsvScratch {
     pub(super) fn new(policy: &Policy) -> Self {
         let identified = |(at, field): (usize, &policy::Field)| {
-            matches!(field.action, Action::Pseudonymise(_)).then_some(at)
+            matches!(&field.action, Action::Pseudonymise(how) if how.separators.is_empty()).then_some(at)
         };
         let those = |wanted: fn(&Action) -> bool| {
             let fields = policy.fields.iter().enumerate();
@@ -82,6 +99,8 @@ impl CsvScratch {
             },
             cells: Vec::new(),
             row: Vec::new(),
+            inside: Inside::default(),
+            elements: Vec::new(),
             identities: vec![Identity::Empty; policy.fields.len()],
             unquoted: Vec::new(),
             written: Vec::new(),
@@ -103,7 +122,7 @@ impl CsvScratch {
         };
         self.begin(&mut step, dialect)?;
         self.identify(&mut step, dialect)?;
-        self.fields(&mut step, dialect, plan)?;
+        self.fields(&mut step, csv, plan)?;
         if csv.layout.unlisted() == Unlisted::Restrict {
             self.unlisted(&mut step, csv, plan)?;
         }
@@ -119,7 +138,11 @@ impl CsvScratch {
         self.cells.resize(step.policy.fields.len(), Field::ABSENT);
         match layout {
             Layout::Plain => Ok(0),
-            Layout::Shapes { shapes, unlisted } => {
+            Layout::Shapes {
+                shapes,
+                nested,
+                unlisted,
+            } => {
                 let is_own = |shape: &policy::Shape, scratch: &mut Vec<u8>| {
                     let when = shape.when.as_ref();
                     when.is_none_or(|when| when.holds(dialect, step.record, &self.row, scratch))
@@ -127,12 +150,23 @@ impl CsvScratch {
                 let found = shapes.iter().position(|shape| is_own(shape, &mut self.unquoted));
                 let plan = found.ok_or(Reason::Columns)?;
                 let shape = &shapes[plan];
-                let too_many = self.row.len() > shape.fields.len() && *unlisted == Unlisted::Reject;
+                let too_many = self.row.len() > shape.columns.len() && *unlisted == Unlisted::Reject;
                 if self.row.len() < shape.least || too_many {
                     return Err(Reason::Columns);
                 }
-                for (&field, cell) in shape.fields.iter().zip(&self.row) {
-                    self.cells[field] = *cell;
+                self.inside.restart(nested.len());
+                for (&column, &cell) in shape.columns.iter().zip(&self.row) {
+                    match column {
+                        Column::Field(field) => self.cells[field] = cell,
+                        Column::Nested(which) => {
+                            let cells = &mut self.cells[nested[which].fields.clone()];
+                            self.inside
+                                .open(step.record, &nested[which], which, cell, cells)?;
+                        }
+                    }
+                }
+                if *unlisted == Unlisted::Reject && self.inside.has_others() {
+                    return Err(Reason::Columns);
                 }
                 Ok(plan)
             }
@@ -151,8 +185,15 @@ impl CsvScratch {
 
     /// Columns that are no field, to the restricted record.
     fn unlisted(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
-        if let Layout::Shapes { shapes, .. } = &csv.layout {
-            for column in shapes[plan].fields.len()..self.row.len() {
+        if let Layout::Shapes { shapes, nested, .. } = &csv.layout {
+            for (which, place, field) in self.inside.others() {
+                self.name.clear();
+                self.name.push_str(&nested[which].name);
+                self.name.push('.');
+                self.name.push_str(itoa::Buffer::new().format(place + 1));
+                restrict(step, &self.name, &step.record[field.range()])?;
+            }
+            for column in shapes[plan].columns.len()..self.row.len() {
                 self.name.clear();
                 self.name.push_str("column_");
                 self.name.push_str(itoa::Buffer::new().format(column + 1));
@@ -200,6 +241,7 @@ impl CsvScratch {
     }
 
     fn identify(&mut self, step: &mut Step<'_>, dialect: Dialect) -> Result<(), Refusal> {
+        self.elements.clear();
         for &at in &self.identified {
             if let Action::Pseudonymise(how) = &step.policy.fields[at].action {
                 let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
@@ -212,7 +254,8 @@ impl CsvScratch {
         Ok(())
     }
 
-    fn fields(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
+    fn fields(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
+        let dialect = csv.dialect;
         for part in 0..self.plans[plan].parts.len() {
             if part > 0 {
                 step.out.public.push(dialect.delimiter);
@@ -224,8 +267,9 @@ impl CsvScratch {
                 }
                 Part::Changed { at, .. } => {
                     self.changed(step, dialect, at)?;
-                    self.seal(step, dialect, plan, part)?;
+                    self.seal(step, dialect, [plan, part], 0)?;
                 }
+                Part::Nested { which, .. } => self.nested(step, csv, [plan, part], which)?,
             }
         }
         Ok(())
@@ -244,7 +288,8 @@ impl CsvScratch {
                 step.guard.look(at, &self.written);
                 self.place(step, dialect, at)
             }
-            Action::Pseudonymise(how) => self.pseudonym(step, dialect, how, at),
+            Action::Pseudonymise(how) if how.separators.is_empty() => self.pseudonym(step, dialect, how, at),
+            Action::Pseudonymise(how) => self.several(step, dialect, how, at),
         }
     }
 
@@ -252,22 +297,24 @@ impl CsvScratch {
         &mut self,
         step: &mut Step<'_>,
         dialect: Dialect,
-        plan: usize,
-        part: usize,
+        [plan, part]: [usize; 2],
+        inside: usize,
     ) -> Result<(), Refusal> {
-        let Part::Changed { at, sealed } = &self.plans[plan].parts[part] else {
-            return Ok(());
+        let (at, sealed) = match &self.plans[plan].parts[part] {
+            Part::Kept { .. } => return Ok(()),
+            Part::Changed { at, sealed } => (*at, sealed),
+            Part::Nested { fields, sealed, .. } => (fields.start + inside, &sealed[inside]),
         };
         if matches!(sealed, Sealed::No) {
             return Ok(());
         }
-        let value = csv::value(dialect, step.record, self.cells[*at], &mut self.unquoted);
+        let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
         match sealed {
             _ if value.is_empty() => Ok(()),
             Sealed::Under(head) => head
                 .write(&mut step.out.restricted, value)
-                .map_err(|_| Refusal::at(Reason::TooLarge, *at)),
-            Sealed::No | Sealed::Never => Err(Refusal::at(Reason::TooLarge, *at)),
+                .map_err(|_| Refusal::at(Reason::TooLarge, at)),
+            Sealed::No | Sealed::Never => Err(Refusal::at(Reason::TooLarge, at)),
         }
     }
 
@@ -312,16 +359,20 @@ impl CsvScratch {
     fn appended(&mut self, step: &mut Step<'_>, dialect: Dialect, plan: usize) -> Result<(), Refusal> {
         for place in 0..self.plans[plan].derived.len() {
             let at = self.plans[plan].derived[place];
-            let Action::Pseudonymise(how) = &step.policy.fields[at].action else {
-                continue;
-            };
-            for &derived in &how.derive {
-                step.out.public.push(dialect.delimiter);
+            let field = &step.policy.fields[at];
+            if let Action::Pseudonymise(how) = &field.action {
+                for &derived in &how.derive {
+                    self.written.clear();
+                    step.pseudonyms
+                        .derive(self.identities[at], derived, &mut self.written);
+                    self.append(step, dialect, at)?;
+                }
+            }
+            for &map in &field.maps {
+                let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
                 self.written.clear();
-                step.pseudonyms
-                    .derive(self.identities[at], derived, &mut self.written);
-                step.guard.look(at, &self.written);
-                self.place(step, dialect, at)?;
+                step.pseudonyms.map(map, value, &mut self.written);
+                self.append(step, dialect, at)?;
             }
         }
         if step.policy.record_id.is_some() {
@@ -332,10 +383,23 @@ impl CsvScratch {
         Ok(())
     }
 
+    /// What was derived of a field, behind the last column.
+    fn append(&mut self, step: &mut Step<'_>, dialect: Dialect, at: usize) -> Result<(), Refusal> {
+        step.out.public.push(dialect.delimiter);
+        step.guard.look(at, &self.written);
+        self.place(step, dialect, at)
+    }
+
     fn guard(&mut self, step: &mut Step<'_>, csv: &Csv, plan: usize) -> Result<(), Refusal> {
         let dialect = csv.dialect;
         for &at in &self.kept {
-            step.guard.look(at, &step.record[self.cells[at].range()]);
+            let cell = self.cells[at];
+            step.guard.look(at, &step.record[cell.range()]);
+            // Who reads the value sees no escapes, and they may stand between the digits of a number.
+            if matches!(cell.quoting(), Quoting::QuotedEscaped | Quoting::PlainEscaped) {
+                let value = csv::value(dialect, step.record, cell, &mut self.unquoted);
+                step.guard.look(at, value);
+            }
         }
         if !step.guard.is_suspicious() {
             return Ok(());
@@ -345,9 +409,10 @@ impl CsvScratch {
             let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
             step.taken_out(&policy.fields[at].action, self.identities[at], value);
         }
+        self.elements(step, dialect);
         // Columns that are no field may hold a number as well.
         let behind = match &csv.layout {
-            Layout::Shapes { shapes, .. } => shapes[plan].fields.len()..self.row.len(),
+            Layout::Shapes { shapes, .. } => shapes[plan].columns.len()..self.row.len(),
             Layout::Plain | Layout::Named { .. } => 0..0,
         };
         let named = step.origin.header.map_or(&[][..], HeaderMap::unlisted);
@@ -355,31 +420,35 @@ impl CsvScratch {
             let value = csv::value(dialect, step.record, self.row[column], &mut self.unquoted);
             step.guard.dropped(value);
         }
+        for (_, _, field) in self.inside.others() {
+            step.guard.dropped(&step.record[field.range()]);
+        }
         step.release()
     }
 }
 
 /// What is written of each shape of row.
 fn plans(policy: &Policy) -> Vec<Plan> {
-    let all: Vec<usize> = (0..policy.fields.len()).collect();
-    let plan = |order: &[usize], joined| {
-        Plan {
-        parts: parts(&policy.fields, order, joined),
-        derived: order
+    let all: Vec<Column> = (0..policy.fields.len()).map(Column::Field).collect();
+    let plan = |columns: &[Column], nested: &[Nested], joined| Plan {
+        parts: parts(&policy.fields, columns, nested, joined),
+        derived: columns
             .iter()
-            .copied()
-            .filter(|&at| matches!(&policy.fields[at].action, Action::Pseudonymise(how) if !how.derive.is_empty()))
+            .flat_map(|column| match *column {
+                Column::Field(at) => at..at + 1,
+                Column::Nested(which) => nested[which].fields.clone(),
+            })
+            .filter(|&at| !policy.derived_words(&policy.fields[at]).is_empty())
             .collect(),
-    }
     };
     match &policy.format {
         Format::Json { .. } => Vec::new(),
         Format::Csv(csv) => match &csv.layout {
-            Layout::Plain => vec![plan(&all, all.len())],
-            Layout::Named { .. } => vec![plan(&all, 0)],
-            Layout::Shapes { shapes, .. } => shapes
+            Layout::Plain => vec![plan(&all, &[], all.len())],
+            Layout::Named { .. } => vec![plan(&all, &[], 0)],
+            Layout::Shapes { shapes, nested, .. } => shapes
                 .iter()
-                .map(|shape| plan(&shape.fields, shape.least))
+                .map(|shape| plan(&shape.columns, nested, shape.least))
                 .collect(),
         },
     }
@@ -387,9 +456,21 @@ fn plans(policy: &Policy) -> Vec<Plan> {
 
 /// Runs of kept fields put together, one copy rather than one each: among the first `joined`, which every row
 /// has side by side.
-fn parts(fields: &[policy::Field], order: &[usize], joined: usize) -> Vec<Part> {
+fn parts(fields: &[policy::Field], columns: &[Column], nested: &[Nested], joined: usize) -> Vec<Part> {
     let mut parts = Vec::new();
-    for (place, &at) in order.iter().enumerate() {
+    for (place, &column) in columns.iter().enumerate() {
+        let at = match column {
+            Column::Field(at) => at,
+            Column::Nested(which) => {
+                let inside = nested[which].fields.clone();
+                parts.push(Part::Nested {
+                    which,
+                    sealed: fields[inside.clone()].iter().map(sealed).collect(),
+                    fields: inside,
+                });
+                continue;
+            }
+        };
         let field = &fields[at];
         let kept = matches!(field.action, Action::Keep);
         match parts.last_mut() {

@@ -59,7 +59,7 @@ fn rating() -> Arc<Rating> {
             ports: Some(ports),
         }),
         listed: None,
-        contents: Vec::new(),
+        ..Rating::default()
     })
 }
 

@@ -124,7 +124,7 @@ impl JsonScratch {
                 let token = &step.record[member.value()];
                 step.guard.look(field, json::unescaped(token, &mut self.text));
             }
-            Action::Restrict | Action::Drop => self.edits.push(Edit::Remove(member)),
+            Action::Restrict | Action::Drop => self.removed(step, field, member),
             Action::Coarsen { how, .. } => {
                 self.written.clear();
                 let quoted = match json::scalar(&step.record[member.value()], &mut self.text) {
@@ -138,7 +138,9 @@ impl JsonScratch {
                 };
                 let quoted = quoted.ok_or(refused(Reason::Number))?;
                 step.guard.look(field, &self.written);
-                let text = self.keep_written(quoted);
+                let mut text = self.keep_written(quoted);
+                self.mapped_siblings(step, field, &member);
+                text.end = self.arena.len();
                 self.edits.push(Edit::Replace(member, text));
             }
             Action::Pseudonymise(how) => self.pseudonym(step, how, field, at).map_err(refused)?,
@@ -193,8 +195,9 @@ impl JsonScratch {
         let mut text = self.keep_written(Quotes::Yes);
         if step.policy.fields[field].nested && member.place == Place::Member {
             self.siblings(step, how, field, &member, identity);
-            text.end = self.arena.len();
         }
+        self.mapped_siblings(step, field, &member);
+        text.end = self.arena.len();
         self.edits.push(Edit::Replace(member, text));
         Ok(())
     }
@@ -219,38 +222,82 @@ impl JsonScratch {
         member: &Member,
         identity: Identity,
     ) {
-        let name = &step.record[member.name()];
         for derived in &how.derive {
-            self.arena.push(b',');
-            self.arena.extend_from_slice(&name[..name.len() - 1]);
-            self.arena.push(b'_');
-            self.arena.extend_from_slice(derived.as_str().as_bytes());
-            self.arena.extend_from_slice(b"\":");
             self.written.clear();
             step.pseudonyms.derive(identity, *derived, &mut self.written);
-            step.guard.look(field, &self.written);
-            self.keep_written(Quotes::Yes);
+            self.sibling(step, field, member, derived.as_str());
         }
+    }
+
+    /// The same by maps.
+    fn mapped_siblings(&mut self, step: &mut Step<'_>, field: usize, member: &Member) {
+        let (policy, of) = (step.policy, &step.policy.fields[field]);
+        if of.nested && member.place == Place::Member {
+            for &map in &of.maps {
+                self.map(step, map, member);
+                self.sibling(step, field, member, policy.map_name(map));
+            }
+        }
+    }
+
+    /// What was written, behind a comma and a name of its own.
+    fn sibling(&mut self, step: &mut Step<'_>, field: usize, member: &Member, word: &str) {
+        let name = &step.record[member.name()];
+        self.arena.push(b',');
+        self.arena.extend_from_slice(&name[..name.len() - 1]);
+        self.arena.push(b'_');
+        self.arena.extend_from_slice(word.as_bytes());
+        self.arena.extend_from_slice(b"\":");
+        step.guard.look(field, &self.written);
+        self.keep_written(Quotes::Yes);
+    }
+
+    /// Writes what a map says of the member's value.
+    fn map(&mut self, step: &Step<'_>, map: usize, member: &Member) {
+        self.written.clear();
+        if let Scalar::Text(value) | Scalar::Number(value) =
+            json::scalar(&step.record[member.value()], &mut self.text)
+        {
+            step.pseudonyms.map(map, value, &mut self.written);
+        }
+    }
+
+    /// The member goes; what maps say of it stays in its place.
+    fn removed(&mut self, step: &mut Step<'_>, field: usize, member: Member) {
+        let start = self.arena.len();
+        self.mapped_siblings(step, field, &member);
+        self.edits.push(if self.arena.len() == start {
+            Edit::Remove(member)
+        } else {
+            // Without the comma in front.
+            Edit::Instead(member, start + 1..self.arena.len())
+        });
     }
 
     /// Derived values of the record's own members, in the policy's order, then the record id.
     fn appended(&mut self, step: &mut Step<'_>) {
         let policy = step.policy;
         for (at, field) in policy.fields.iter().enumerate() {
-            let Action::Pseudonymise(how) = &field.action else {
-                continue;
+            let derive = match &field.action {
+                Action::Pseudonymise(how) => &how.derive[..],
+                _ => &[],
             };
-            if field.nested || !self.members.iter().any(|member| index(member) == Some(at)) {
+            if field.nested || (derive.is_empty() && field.maps.is_empty()) {
                 continue;
             }
-            let identity = self.identity_of(at);
-            for derived in &how.derive {
-                let name = self.keep(&[field.plain.as_bytes(), b"_", derived.as_str().as_bytes()]);
+            let Some(place) = self.members.iter().position(|member| index(member) == Some(at)) else {
+                continue;
+            };
+            for derived in derive {
                 self.written.clear();
-                step.pseudonyms.derive(identity, *derived, &mut self.written);
-                step.guard.look(at, &self.written);
-                let value = self.keep_written(Quotes::Yes);
-                self.edits.push(Edit::Append { name, value });
+                step.pseudonyms
+                    .derive(self.identities[place], *derived, &mut self.written);
+                self.append(step, at, derived.as_str());
+            }
+            for &map in &field.maps {
+                let member = self.members[place];
+                self.map(step, map, &member);
+                self.append(step, at, policy.map_name(map));
             }
         }
         if let Some(name) = &policy.record_id {
@@ -262,6 +309,15 @@ impl JsonScratch {
         }
     }
 
+    /// What was written, as a last member.
+    fn append(&mut self, step: &mut Step<'_>, field: usize, word: &str) {
+        let plain = step.policy.fields[field].plain.as_bytes();
+        let name = self.keep(&[plain, b"_", word.as_bytes()]);
+        step.guard.look(field, &self.written);
+        let value = self.keep_written(Quotes::Yes);
+        self.edits.push(Edit::Append { name, value });
+    }
+
     fn guard(&mut self, step: &mut Step<'_>) -> Result<(), Refusal> {
         if !step.guard.is_suspicious() {
             return Ok(());
@@ -269,10 +325,13 @@ impl JsonScratch {
         let policy = step.policy;
         for (member, &identity) in self.members.iter().zip(&self.identities) {
             let token = &step.record[member.value()];
-            let value = match json::scalar(token, &mut self.text) {
-                Scalar::Text(value) | Scalar::Number(value) => value,
-                Scalar::Container => token,
-                Scalar::Bool | Scalar::Null => continue,
+            let value = match token.first() {
+                // Some writers escape every + as \u002B.
+                Some(b'{' | b'[') => json::unescaped(token, &mut self.text),
+                _ => match json::scalar(token, &mut self.text) {
+                    Scalar::Text(value) | Scalar::Number(value) => value,
+                    Scalar::Bool | Scalar::Null | Scalar::Container => continue,
+                },
             };
             let action = index(member).map_or(&Action::Drop, |field| &policy.fields[field].action);
             step.taken_out(action, identity, value);

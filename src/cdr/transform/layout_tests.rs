@@ -15,6 +15,10 @@ fn policy(input: &str) -> Policy {
          a = {{ action = \"pseudonymise\", kind = \"account\", escrow = true }}\n\
          b = \"restrict\"\nt = \"keep\"\nk = \"keep\"\n"
     );
+    load(text)
+}
+
+pub(super) fn load(text: String) -> Policy {
     let source = Source {
         path: "policy.toml".into(),
         text,
@@ -24,7 +28,11 @@ fn policy(input: &str) -> Policy {
 
 /// Every piece: `public | restricted`, `!reason` or the skip's word; tokens are `*`.
 fn run(input: &str, payload: &str) -> Vec<String> {
-    let policy = Arc::new(policy(input));
+    pass(policy(input), payload)
+}
+
+pub(super) fn pass(policy: Policy, payload: &str) -> Vec<String> {
+    let policy = Arc::new(policy);
     let mut transformer = Transformer::new(Arc::clone(&policy), keyring(), "billing");
     let (mut cursor, mut out, mut told) = (Cursor::default(), Outputs::default(), Vec::new());
     loop {
@@ -181,6 +189,12 @@ fn marker_rows_are_skipped_and_nothing_else_is() {
             "xversion=,@,*,,r | a=z b=y",
         ],
     );
+    let named = "unlisted = \"drop\"\nmarkers = [{ column = \"t\", values = [\"x\"] }]\n";
+    holds(
+        &format!("{columns}{named}"),
+        "1,x,z,y,2\nx,@,z,y\n",
+        &["marker", "x,@,*,,r | a=z b=y"],
+    );
     let typed = "header = \"name\"\nmarkers = [{ column = \"t\", values = [\"INTEGER\"] }]\n";
     holds(
         &format!("{columns}{typed}"),
@@ -235,4 +249,39 @@ fn the_call_time_of_a_json_record_likewise() {
         run(both, "{\"t\":\"09:15\",\"k\":\"2026-11-05\"}"),
         ["{\"t\":\"09:15\",\"k\":\"2026-11-05\",\"id\":\"r\"} | "]
     );
+}
+
+/// Found by `tests/fuzz_presets.rs`: who reads the value sees the number, who looks at the bytes does not.
+#[test]
+fn an_escape_between_the_digits_of_a_copy_hides_nothing() {
+    let escape = format!("{UNIX}columns = [\"a\", \"b\", \"t\", \"k\"]\nescape = \"\\\\\"");
+    let payload = "4155550101,,@,x41555\\50101\n4155550101,,@,x41555\\50999\n";
+    holds(
+        &escape,
+        payload,
+        &["!leak", "*,,@,x41555\\50999,r | a=4155550101"],
+    );
+    let plain = format!("{UNIX}columns = [\"a\", \"b\", \"t\", \"k\"]");
+    // Bytes behind a closing quote go on with the value; a backslash is a byte like any other.
+    holds(&plain, "4155550101,,@,\"41555\"50101\n", &["!leak"]);
+    holds(
+        &plain,
+        "4155550101,,@,41555\\50101\n",
+        &["*,,@,41555\\50101,r | a=4155550101"],
+    );
+}
+
+/// Found by `tests/fuzz_presets.rs`: `System.Text.Json` writes every + so.
+#[test]
+fn a_number_in_an_object_that_is_taken_out_may_have_its_plus_escaped() {
+    let json = format!("format = \"json\"\nunlisted = \"drop\"\n{UNIX}");
+    for (hidden, expected) in [
+        (r#"{"n":"\u002B447700900123"}"#, "!leak"),
+        (r#"["\u002B44\u0037700900123"]"#, "!leak"),
+        (r#"{"n":"\u002B447700900124"}"#, "{\"t\":"),
+    ] {
+        let record = format!(r#"{{"t":{START},"k":"id 07700900123","x":{hidden}}}"#);
+        let told = run(&json, &record);
+        assert!(told[0].starts_with(expected), "{hidden}: {told:?}");
+    }
 }

@@ -12,6 +12,10 @@ mod derived_tests;
 mod json;
 #[cfg(test)]
 mod layout_tests;
+#[cfg(test)]
+mod mapped_tests;
+#[cfg(test)]
+mod nested_tests;
 mod pseudonyms;
 pub mod subscribers;
 #[cfg(test)]
@@ -184,14 +188,19 @@ impl Step<'_> {
                     },
                     _,
                 ) => self.guard.number(&number, raw),
-                (Identity::Value { .. }, Kind::Phone)
-                | (
-                    Identity::Label {
-                        label: Label::Feature,
+                // Nobody's; and what is left of a masked number, another masked copy shows as well. A call's id is
+                // no subscriber's, and switches make it of the time. Addresses of one network share most of their
+                // digits.
+                (
+                    Identity::Empty
+                    | Identity::Label {
+                        label: Label::Withheld | Label::Masked,
                         ..
                     },
                     _,
-                ) => {
+                )
+                | (Identity::Value { .. }, Kind::Call | Kind::Ip) => {}
+                (Identity::Value { .. }, Kind::Phone) | (Identity::Label { .. }, _) => {
                     self.guard.wrapped(raw);
                 }
                 (
@@ -200,10 +209,6 @@ impl Step<'_> {
                 ) => {
                     self.guard.identifier(self.pseudonyms.canonical(start..end));
                 }
-                // A call's id is no subscriber's, and switches make it of the time. Addresses of one network
-                // share most of their digits.
-                (Identity::Value { .. }, Kind::Call | Kind::Ip)
-                | (Identity::Empty | Identity::Label { .. }, _) => {}
             },
         }
     }

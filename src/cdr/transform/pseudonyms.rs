@@ -239,6 +239,12 @@ impl Pseudonyms {
         }
     }
 
+    /// Appends what a map says of a value; nothing where it says nothing.
+    pub(super) fn map(&self, map: usize, value: &[u8], out: &mut Vec<u8>) {
+        let found = self.derivations.rating().mapped(map, value);
+        out.extend_from_slice(found.unwrap_or_default().as_bytes());
+    }
+
     /// The deck's word for it, else what the number or the label says by itself.
     fn class(&mut self, identity: Identity) -> &'static str {
         match identity {

@@ -150,6 +150,14 @@ fn openable(path: &Path) -> Result<(), Failure> {
 
 /// Compressed and UTF-16 input, by its first bytes, with how to unpack it.
 pub(super) fn plain_text(path: &Path, start: &[u8]) -> Result<(), Failure> {
+    match packed(path, start) {
+        None => Ok(()),
+        Some(said) => Err(Failure::new(Exit::Usage, format!("{said} apply ... --name ID -"))),
+    }
+}
+
+/// What the input is instead of plain text, up to the verb of the command that unpacks it.
+pub(in crate::cli) fn packed(path: &Path, start: &[u8]) -> Option<String> {
     const PACKED: [(&[u8], &str, &str); 7] = [
         (b"\x1f\x8b", "gzip", "zcat"),
         (b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),
@@ -170,7 +178,7 @@ pub(super) fn plain_text(path: &Path, start: &[u8]) -> Result<(), Failure> {
         (Some((_, what, tool)), _) => (what, tool.to_owned()),
         (None, Some(what)) => (what, format!("iconv -f {what} -t UTF-8")),
         (None, None) if bzip2 => ("bzip2", "bzcat".to_owned()),
-        (None, None) => return Ok(()),
+        (None, None) => return None,
     };
     let stdin = path == Path::new(STDIN);
     let (shown, file) = if stdin {
@@ -178,9 +186,8 @@ pub(super) fn plain_text(path: &Path, start: &[u8]) -> Result<(), Failure> {
     } else {
         (path.to_string_lossy(), path.to_string_lossy())
     };
-    Err(Failure::new(
-        Exit::Usage,
-        format!("{shown} is {what}, not plain text: {tool} {file} | cdrveil apply ... --name ID -"),
+    Some(format!(
+        "{shown} is {what}, not plain text: {tool} {file} | cdrveil"
     ))
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::number::Class;
 use crate::number::deck::{ALWAYS, Deck, Key, Link, MAX_KEY, NONE, Row, STARTS};
+use crate::number::{Class, plan};
 
 /// One row as it stands in a file.
 pub struct DeckRow<'a> {
@@ -138,6 +138,25 @@ impl DeckBuilder {
         Ok(())
     }
 
+    /// Rows of whole numbers whose zone has no other number or prefix: who sees the zone knows the number.
+    /// Their places, ascending.
+    pub fn lone_numbers(&self) -> Vec<usize> {
+        // By zone its key, its first row, and whether all its rows are of that key.
+        let mut zones: HashMap<u32, (Key, u32, bool)> = HashMap::new();
+        for added in self.added.iter().filter(|added| !added.key.is_service()) {
+            let zone = zones
+                .entry(added.row.zone)
+                .or_insert((added.key, added.place, true));
+            zone.2 &= zone.0 == added.key;
+        }
+        let lone = zones
+            .into_values()
+            .filter(|(key, _, alone)| *alone && is_whole(*key));
+        let mut places: Vec<usize> = lone.map(|(_, place, _)| place as usize).collect();
+        places.sort_unstable();
+        places
+    }
+
     /// The deck.
     ///
     /// # Errors
@@ -188,6 +207,12 @@ impl DeckBuilder {
     }
 }
 
+/// Whether a key is a number rather than what many begin with. Where a plan has numbers of many lengths (+49), a
+/// short one is a prefix.
+fn is_whole(key: Key) -> bool {
+    plan::whole_number(&key.digits()[..key.len()], NUMBER_DIGITS)
+}
+
 /// Rows of one key, sorted by time: one after the other, without overlap or a pause of less than a day.
 fn clashes(added: &[Added]) -> Vec<(usize, DeckFault)> {
     let mut faults = Vec::new();
@@ -230,7 +255,7 @@ fn starts(keys: &[Key]) -> Vec<u32> {
 }
 
 /// The key of `+` and digits, or of a service code.
-fn key(text: &str) -> Result<Key, DeckFault> {
+pub(super) fn key(text: &str) -> Result<Key, DeckFault> {
     let (number, digits) = match text.strip_prefix('+') {
         Some(digits) => (true, digits.as_bytes()),
         None => (false, text.as_bytes()),

@@ -306,3 +306,69 @@ fn nothing_of_a_key_is_shown() {
     let deck = deck(&[row("+447700900123", "VIP")]).unwrap();
     assert_eq!(format!("{deck:?}"), "Deck(1 rows)");
 }
+
+#[test]
+fn a_zone_of_one_whole_number_is_lone() {
+    let rows = [
+        row("+44", "UK"),
+        row("+447700900123", "VIP"),
+        row("+447700900124", "EVENT"),
+        row("+447700900125", "EVENT"),
+        row("+4420794600", "BLOCK"),
+        row("118118", "DIRECTORY"),
+        row("+14155550100", "UK"),
+        // The longest of its plan, though short; and prefixes where numbers have many lengths.
+        row("+29012345", "HELENA"),
+        row("+491511", "DE-MOBILE"),
+        row("+4930123", "DE-BERLIN"),
+    ];
+    let mut builder = DeckBuilder::new(1_000);
+    for row in &rows {
+        builder.add(row).unwrap();
+    }
+    for from in [0, DAY * 2] {
+        let windows = DeckRow {
+            from: Some(from),
+            to: (from == 0).then_some(DAY * 2),
+            ..row("+14155550101", "LONE")
+        };
+        builder.add(&windows).unwrap();
+    }
+    assert_eq!(builder.lone_numbers(), [1, 7, 10]);
+}
+
+#[test]
+fn prefixes_that_a_new_deck_lacks_are_counted() {
+    let former = [
+        row("+44", "UK"),
+        row("+447", "M"),
+        row("+447700900123", "VIP"),
+        row("+1", "US"),
+        row("+1415", "SF"),
+        row("118", "D"),
+        row("118118", "D"),
+    ];
+    let new = [
+        row("+447", "M"),
+        row("+1", "US"),
+        row("118118", "D"),
+        row("+33", "FR"),
+    ];
+    let (former, new) = (deck(&former).unwrap(), deck(&new).unwrap());
+    let expected = Lost {
+        prefixes: 4,
+        unpriced: 2,
+    };
+    assert_eq!(new.lost(&former), expected);
+    assert_eq!(former.lost(&former), Lost::default());
+    for (prefix, kept) in [
+        ("+447", Kept::Yes),
+        ("+4477", Kept::Shorter),
+        ("+44", Kept::No),
+        ("118", Kept::No),
+        ("118118", Kept::Yes),
+        ("1181", Kept::No),
+    ] {
+        assert_eq!(new.keeps(prefix), kept, "{prefix}");
+    }
+}
