@@ -226,11 +226,22 @@ type Make = fn(usize) -> Vec<u8>;
 fn wholes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole");
     group.throughput(Throughput::Elements(1));
-    let formats: [(&str, Arc<Policy>, Make); 3] = [
+    let formats: [(&str, Arc<Policy>, Make); 5] = [
         ("csv", records::policy(records::CSV_POLICY), records::csv),
         ("csv, all derived", records::rated_policy(), records::csv),
         ("json", records::policy(records::JSON_POLICY), records::json),
+        (
+            "csv, preset asterisk",
+            records::policy(records::ASTERISK_POLICY),
+            records::asterisk,
+        ),
+        (
+            "json, preset freeswitch-json",
+            records::policy(records::FREESWITCH_JSON_POLICY),
+            records::freeswitch_json,
+        ),
     ];
+    let mut plain: Vec<(&str, f64)> = Vec::new();
     for (name, policy, make) in formats {
         let payloads: Vec<_> = (0..RECORDS).map(make).collect();
         let mut engine = records::engine_of(policy);
@@ -242,9 +253,19 @@ fn wholes(criterion: &mut Criterion) {
         let nanos = fastest.as_nanos() as f64 / SLICE as f64;
         let bytes = payloads.iter().map(Vec::len).sum::<usize>() / RECORDS;
         println!(
-            "{name} of {bytes} bytes, fastest of {SLICES} slices: {nanos:.0} ns, {:.0} records/s",
-            1e9 / nanos
+            "{name} of {bytes} bytes, fastest of {SLICES} slices: {nanos:.0} ns, {:.0} records/s, {:.0} MB/s",
+            1e9 / nanos,
+            1e3 * bytes as f64 / nanos
         );
+        let speed = bytes as f64 / nanos;
+        if let Some((format, theirs)) = plain.iter().find(|(format, _)| name.starts_with(format)) {
+            println!(
+                "{name}: {:.2} of the bytes per second of {format}",
+                speed / theirs
+            );
+        } else {
+            plain.push((name, speed));
+        }
     }
     group.finish();
 }

@@ -9,6 +9,8 @@
 
 #[path = "fuzz/generate.rs"]
 mod generate;
+#[path = "samples/hosted.rs"]
+mod hosted;
 #[path = "fuzz/mark.rs"]
 mod mark;
 #[path = "samples/presets.rs"]
@@ -226,7 +228,10 @@ fn presets_in_config() -> Vec<String> {
 
 #[test]
 fn every_preset_has_a_sample_to_begin_with() {
-    let samples = include_str!("samples/presets.rs");
+    let samples = concat!(
+        include_str!("samples/presets.rs"),
+        include_str!("samples/hosted.rs")
+    );
     for name in presets_in_config() {
         assert!(samples.contains(&format!("preset = \"{name}\"")), "{name}");
     }

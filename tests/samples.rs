@@ -124,9 +124,10 @@ fn recognised(sample: &Sample) -> bool {
         .parse()
         .unwrap();
     let rejected: Vec<usize> = sample.rejected.iter().map(|(row, _)| row + above).collect();
+    let ending = if sample.input.contains('\n') { '\n' } else { '\r' };
     let lines = sample
         .input
-        .lines()
+        .split_terminator(ending)
         .enumerate()
         .filter(|(at, _)| !rejected.contains(at));
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +154,8 @@ fn recognised(sample: &Sample) -> bool {
             "{raw}: {draft}{told}"
         );
     }
-    let preset = quoted("preset = ").unwrap();
+    // opensips is kamailio under another name.
+    let preset = quoted("preset = ").unwrap().replace("opensips", "kamailio");
     if !draft.contains(&format!("preset = \"{preset}\"")) {
         eprintln!("{told}\n{draft}");
     }

@@ -172,6 +172,70 @@ pub fn json(at: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// An Asterisk `cdr_csv` row of about 300 bytes, for the preset.
+pub fn asterisk(at: usize) -> Vec<u8> {
+    let (caller, dialled) = numbers(at);
+    let (day, hour, minute, second) = when(at);
+    let time = |later: usize| {
+        format!(
+            "2026-11-{day:02} {hour:02}:{minute:02}:{:02}",
+            (second + later).min(59)
+        )
+    };
+    let (start, answer, end) = (time(0), time(4), time(17));
+    let call = format!("{}.{}", 1_794_000_000 + at, at % 97);
+    format!(
+        r#""acme-{:02}","{caller}","{dialled}","from-internal","""Desk {:03}"" <{caller}>","PJSIP/{caller}-{:08x}","PJSIP/trunk-{:08x}","Dial","PJSIP/{dialled}@trunk,60","{start}","{answer}","{end}",17,13,"ANSWERED","DOCUMENTATION","{call}","","","{call}",{at}"#,
+        at % 50,
+        at % 1_000,
+        at,
+        at + 1,
+    )
+    .into_bytes()
+}
+
+pub const ASTERISK_POLICY: &str = r#"
+preset = "asterisk"
+[input]
+time.zone = "Europe/London"
+[numbers]
+country = "GB"
+"#;
+
+/// A `mod_json_cdr` object of some 4 KB: numbers in many variables, in the application log and in the call flow.
+pub fn freeswitch_json(at: usize) -> Vec<u8> {
+    let (caller, dialled) = (numbers(at).0, numbers(at).1.replace(' ', ""));
+    let start = TIMESTAMP / 1_000 - 86_400 + (at as i64 % 80_000);
+    let uuid = id(at);
+    let mut more = String::new();
+    for name in 0..60 {
+        more.push_str(&format!(
+            r#","sip_h_X-Trunk-{name}":"edge-{:02}.example.com:{}""#,
+            at % 17,
+            5060 + name
+        ));
+    }
+    let profile = format!(
+        r#"{{"username":"{caller}","dialplan":"XML","caller_id_name":"Desk {:03}","caller_id_number":"{caller}","network_addr":"192.0.2.{}","destination_number":"{dialled}","uuid":"{uuid}","source":"mod_sofia","context":"public","chan_name":"sofia/internal/{caller}@192.0.2.7"}}"#,
+        at % 1_000,
+        at % 250,
+    );
+    format!(
+        r#"{{"core-uuid":"{uuid}","switchname":"sw1","channel_data":{{"state":"CS_REPORTING","direction":"inbound","state_number":"11"}},"variables":{{"direction":"inbound","uuid":"{uuid}","sip_from_user":"{caller}","sip_from_uri":"{caller}@192.0.2.7","sip_to_user":"{dialled}","sip_req_user":"{dialled}","sip_req_uri":"{dialled}@192.0.2.1:5060","user_name":"acme{:02}","accountcode":"acme{:02}","channel_name":"sofia/internal/{caller}@192.0.2.7","hangup_cause":"NORMAL_CLEARING","start_epoch":"{start}","answer_epoch":"{}","end_epoch":"{}","duration":"17","billsec":"13","billmsec":"13020","mduration":"17040"{more}}},"app_log":{{"applications":[{{"app_name":"set","app_data":"hangup_after_bridge=true","app_stamp":"{start}000000"}},{{"app_name":"bridge","app_data":"sofia/gateway/trunk/{dialled}","app_stamp":"{start}000001"}}]}},"callflow":[{{"dialplan":"XML","profile_index":"1","caller_profile":{profile}}},{{"dialplan":"XML","profile_index":"2","caller_profile":{profile}}}]}}"#,
+        at % 50,
+        at % 50,
+        start + 4,
+        start + 17,
+    )
+    .into_bytes()
+}
+
+pub const FREESWITCH_JSON_POLICY: &str = r#"
+preset = "freeswitch-json"
+[numbers]
+country = "GB"
+"#;
+
 /// A call id as switches draw them: no two alike, and no zeros in a row but by chance.
 fn id(at: usize) -> String {
     let drawn = (at as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);

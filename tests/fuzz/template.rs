@@ -135,7 +135,7 @@ pub fn fields_of(
         Layout::Plain => (0..columns)
             .map(|at| (at < policy.fields.len()).then_some(at))
             .collect(),
-        Layout::Shapes { shapes, .. } => {
+        Layout::Shapes { shapes, nested, .. } => {
             let mut cells = Vec::new();
             let split = csv::split(csv.dialect, row, &mut cells);
             let own = |when: &cdrveil::cdr::policy::When| {
@@ -145,7 +145,8 @@ pub fn fields_of(
             let own = shape.map_or(&[][..], |shape| &shape.columns);
             let field = |at| match own.get(at)? {
                 Column::Field(field) => Some(*field),
-                Column::Nested(_) => None,
+                // What is written over the whole column stands in its first field.
+                Column::Nested(which) => Some(nested[*which].fields.start),
             };
             (0..columns).map(field).collect()
         }

@@ -248,3 +248,28 @@ fn hexadecimal(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     Some((digit(high)? << 4 | digit(low)?) as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cdr::guard::sevens::{each_run, first_run};
+
+    proptest! {
+        /// However long the text, and wherever its stretches lie among the blocks that are looked at together.
+        #[test]
+        fn the_scan_passes_over_no_seven_digits(text in "[x%*][0-9 .()x%*-]{0,20}([0-9]{1,9}|[-.é ]{1,70}|x){0,40}") {
+            let text = text.as_bytes();
+            let mut expected = Vec::new();
+            each_run(text, |seven| expected.push(seven));
+            let (mut found, mut scan) = (Vec::new(), Scan::new(text));
+            while let Some(stretch) = scan.next() {
+                let length = first_run(stretch, |seven| found.push(seven));
+                scan.resume(length);
+            }
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(scan.percent(), text.contains(&b'%'));
+        }
+    }
+}

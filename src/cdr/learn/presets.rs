@@ -23,7 +23,7 @@ const TRIED_ON: u64 = 500;
 const CDR_CUSTOM: &str = r#"columns = ["clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence"]"#;
 
 /// Presets that are read by a header row: title rows above it have to be named.
-const NAMED: [&str; 3] = ["cucm", "fcs-uk", "mobile"];
+const NAMED: [&str; 6] = ["cucm", "cucm-cmr", "fcs-uk", "gamma", "kazoo-csv", "mobile"];
 
 /// A preset with lines of the site's own.
 struct Candidate {

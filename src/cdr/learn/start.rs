@@ -27,7 +27,7 @@ pub(super) fn start(fields: &[Field], records: u64, country: &str) -> Option<Sta
         .collect();
     candidates.sort_by_key(|(at, spelling)| {
         let field = &fields[*at];
-        let unix = times::WHOLE[*spelling].starts_with("unix") && field.says == Says::Nothing;
+        let unix = times::is_count(times::WHOLE[*spelling]) && field.says == Says::Nothing;
         let named = match field.says {
             Says::Start => 0,
             Says::Nothing => 1,

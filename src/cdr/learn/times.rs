@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::cdr::time::{EventClock, TimeFormat};
 
 /// Whole times, the plainer first: the first that reads a field's values is its format.
-pub(super) const WHOLE: [&str; 44] = [
+pub(super) const WHOLE: [&str; 45] = [
     "rfc3339",
     "rfc2822",
     "%Y-%m-%d %H:%M:%S",
@@ -50,6 +50,7 @@ pub(super) const WHOLE: [&str; 44] = [
     "unix",
     "unix_ms",
     "unix_us",
+    "gregorian",
 ];
 
 /// Days without a time of day.
@@ -63,6 +64,9 @@ pub(super) const CLOCKS: [&str; 4] = ["%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M
 
 /// 2000 to 2033, in seconds: what counts as seconds since 1970.
 const UNIX: std::ops::Range<u64> = 946_684_800..2_000_000_000;
+
+/// Seconds from the year 0 to 1970.
+const GREGORIAN: u64 = 62_167_219_200;
 
 /// One spelling, ready to read.
 pub(super) struct Spelling {
@@ -117,7 +121,7 @@ impl Spelling {
 
     pub(super) fn count(&mut self, value: &[u8], reads: &mut Reads) {
         let value = value.trim_ascii();
-        if self.format.starts_with("unix") && !is_unix(&self.format, value) {
+        if is_count(&self.format) && !is_plausible(&self.format, value) {
             return;
         }
         if self.before.is_empty() && self.behind.is_empty() {
@@ -135,17 +139,24 @@ impl Spelling {
     }
 }
 
-/// Whole digits of a plausible year: everything else with ten digits is a number or an id.
-fn is_unix(format: &str, value: &[u8]) -> bool {
-    let (digits, scale) = match format {
-        "unix" => (10, 1),
-        "unix_ms" => (13, 1_000),
-        _ => (16, 1_000_000),
+/// Whether the format counts from an instant: digits alone, as numbers and ids have them.
+pub(super) fn is_count(format: &str) -> bool {
+    format.starts_with("unix") || format == "gregorian"
+}
+
+/// Whole digits of a plausible year: everything else with as many digits is a number or an id.
+fn is_plausible(format: &str, value: &[u8]) -> bool {
+    let (digits, scale, origin) = match format {
+        "unix" => (10, 1, 0),
+        "unix_ms" => (13, 1_000, 0),
+        "unix_us" => (16, 1_000_000, 0),
+        _ => (11, 1, GREGORIAN),
     };
     let number = std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse::<u64>().ok());
-    value.len() == digits && number.is_some_and(|number| UNIX.contains(&(number / scale)))
+    let since_1970 = number.and_then(|number| (number / scale).checked_sub(origin));
+    value.len() == digits && since_1970.is_some_and(|seconds| UNIX.contains(&seconds))
 }
 
 /// `%d/%m` in front as `%m/%d`.

@@ -107,7 +107,7 @@ fn by_danger(says: Says, profile: &Profile) -> Option<Verdict> {
 fn times(says: Says, profile: &Profile) -> Option<Verdict> {
     let named = matches!(says, Says::Start | Says::Time);
     let is_time = profile.time().is_some_and(|at| {
-        let unix = super::times::WHOLE[at].starts_with("unix");
+        let unix = super::times::is_count(super::times::WHOLE[at]);
         !unix || named || says == Says::Nothing && profile.phones.prefixed == 0
     });
     if is_time {
