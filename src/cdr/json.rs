@@ -8,6 +8,7 @@
 
 mod paths;
 mod scan;
+mod spelling;
 mod splice;
 mod text;
 
@@ -18,7 +19,8 @@ use thiserror::Error;
 use crate::cdr::csv::End;
 
 pub use self::paths::{PathError, PathId, Paths};
-pub use self::scan::{Member, Place, Scanner, path_of};
+pub use self::scan::{Member, Place, Scanner};
+pub use self::spelling::Spelling;
 pub use self::splice::{Edit, Splicer};
 pub use self::text::{Scalar, scalar, unescaped, write_string};
 

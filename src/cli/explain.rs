@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cdr::Reason;
 use crate::cdr::csv::{self, Dialect};
-use crate::cdr::json::{self, Member, Paths, Scanner};
+use crate::cdr::json::{Member, Paths, Scanner, Spelling};
 use crate::cdr::policy::{Action, Csv, Field, Format, Layout, Policy, Scope, Unlisted};
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
@@ -342,12 +342,13 @@ fn json_parts(policy: &Policy, paths: &Paths, record: &[u8]) -> io::Result<Vec<P
         });
     }
     // What no path names was appended by us: derived values and the record id.
+    let mut spelling = Spelling::default();
     parts.extend(
         members
             .iter()
             .filter(|member| member.path.is_none())
             .map(|member| Part {
-                name: json::path_of(record, member),
+                name: spelling.of(record, member).to_owned(),
                 how: "appended".to_owned(),
                 value: text(member),
             }),

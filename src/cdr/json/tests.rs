@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Documents, Edit, JsonError, Member, Paths, Place, Scalar, Scanner, Splicer, Step, path_of, scalar,
+    Documents, Edit, JsonError, Member, Paths, Place, Scalar, Scanner, Spelling, Splicer, Step, scalar,
     write_string,
 };
 use crate::cdr::csv::End;
@@ -19,17 +19,33 @@ fn scan(record: &[u8], paths: &[&str]) -> Result<Vec<Member>, JsonError> {
 
 /// Each member as `path index or -: where it stands = its value`.
 fn listing(record: &str, paths: &[&str]) -> Vec<String> {
-    let line = |member: &Member| {
+    let mut spelling = Spelling::default();
+    let mut line = |member: &Member| {
         let index = member
             .path
             .map_or("-".to_owned(), |path| path.index().to_string());
         format!(
             "{index}: {} = {}",
-            path_of(record.as_bytes(), member),
+            spell(record, &mut spelling, member),
             &record[member.value()]
         )
     };
-    scan(record.as_bytes(), paths).unwrap().iter().map(line).collect()
+    scan(record.as_bytes(), paths)
+        .unwrap()
+        .iter()
+        .map(&mut line)
+        .collect()
+}
+
+/// A member's path, behind other members and by itself.
+fn spell(record: &str, behind_others: &mut Spelling, member: &Member) -> String {
+    let path = behind_others.of(record.as_bytes(), member).to_owned();
+    assert_eq!(
+        path,
+        Spelling::default().of(record.as_bytes(), member),
+        "{record}"
+    );
+    path
 }
 
 fn documents(buf: &[u8], end: End) -> (Vec<&str>, Step) {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Splicer};
+use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Spelling, Splicer};
 use crate::cdr::policy::{Action, CallTime, Pseudonymise, Scope, Unlisted};
 use crate::cdr::transform::Step;
 use crate::cdr::transform::pseudonyms::Identity;
@@ -16,6 +16,7 @@ use crate::seal::fields::{self, FieldKind};
 pub(super) struct JsonScratch {
     scanner: Scanner,
     splicer: Splicer,
+    spelling: Spelling,
     members: Vec<Member>,
     identities: Vec<Identity>,
     edits: Vec<Edit>,
@@ -40,6 +41,7 @@ impl JsonScratch {
         }
         self.begin(&mut step)?;
         self.identify(&mut step)?;
+        self.spelling.restart();
         self.edits.clear();
         self.arena.clear();
         for at in 0..self.members.len() {
@@ -160,8 +162,8 @@ impl JsonScratch {
         match unlisted {
             Unlisted::Reject => return Err(refused(Reason::UnknownField)),
             Unlisted::Restrict => {
-                let path = json::path_of(step.record, member);
-                Self::restrict(step, &path, member).map_err(refused)?;
+                let path = self.spelling.of(step.record, member);
+                Self::restrict(step, path, member).map_err(refused)?;
             }
             Unlisted::Drop => {}
         }
