@@ -207,14 +207,11 @@ pub fn freeswitch_json(at: usize) -> Vec<u8> {
     let (caller, dialled) = (numbers(at).0, numbers(at).1.replace(' ', ""));
     let start = TIMESTAMP / 1_000 - 86_400 + (at as i64 % 80_000);
     let uuid = id(at);
-    let mut more = String::new();
-    for name in 0..60 {
-        more.push_str(&format!(
-            r#","sip_h_X-Trunk-{name}":"edge-{:02}.example.com:{}""#,
-            at % 17,
-            5060 + name
-        ));
-    }
+    let header = |name| {
+        let (edge, port) = (at % 17, 5060 + name);
+        format!(r#","sip_h_X-Trunk-{name}":"edge-{edge:02}.example.com:{port}""#)
+    };
+    let more: String = (0..60).map(header).collect();
     let profile = format!(
         r#"{{"username":"{caller}","dialplan":"XML","caller_id_name":"Desk {:03}","caller_id_number":"{caller}","network_addr":"192.0.2.{}","destination_number":"{dialled}","uuid":"{uuid}","source":"mod_sofia","context":"public","chan_name":"sofia/internal/{caller}@192.0.2.7"}}"#,
         at % 1_000,
