@@ -49,14 +49,11 @@ impl Run {
         self.parted.truncate(digits);
     }
 
-    /// Leaves out the trunk 0 of `+44 (0)7700 900123`, a group of its own behind the country code.
+    /// Leaves out the trunk 0 of `+44 (0)7700 900123` and `+44 (07700) 900123`, first of a group behind the country
+    /// code.
     pub(super) fn drop_trunk_zero(&mut self) -> bool {
-        let alone = |&at: &usize| {
-            self.digits.get(at) == Some(&b'0')
-                && self.breaks_at(at)
-                && self.parted.get(at + 1).is_some_and(|parted| *parted)
-        };
-        let found = (1..=COUNTRY_CODE).find(alone);
+        let first = |&at: &usize| self.digits.get(at) == Some(&b'0') && self.breaks_at(at);
+        let found = (1..=COUNTRY_CODE).find(first);
         if let Some(at) = found {
             self.digits.remove(at);
             self.parted.remove(at);

@@ -175,7 +175,7 @@ fn what_is_an_identifier() {
 #[test]
 fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     type Arm = fn(&mut Guard, &[u8]);
-    let cases: [(Arm, &str, &str, bool); 17] = [
+    let cases: [(Arm, &str, &str, bool); 18] = [
         // The + of a SIP URI percent-encoded.
         (
             Guard::restricted,
@@ -195,6 +195,7 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
         // The trunk 0 in brackets.
         (Guard::restricted, "+44 (0)7700 900-123", "07700900123", true),
         (Guard::dropped, "+44 (0)7700 900-123", "7700900123", true),
+        (Guard::restricted, "+44 (07700) 900-123", "700900/12", true),
         (Guard::restricted, "tel +44 (0)7700 900-123", "7700900123", true),
         (Guard::identifier, "44 (0) 7700900123", "07700900123", true),
         (Guard::wrapped, "+44 (\u{fffd}0)7700 900123", "07700900123", true),
