@@ -28,6 +28,7 @@ use crate::cdr::coarsen::Coarsen;
 use crate::cdr::csv::Dialect;
 use crate::cdr::identifier::Kind;
 use crate::cdr::json::Paths;
+pub use crate::cdr::policy::advice::words as words_of;
 use crate::cdr::policy::check::Checker;
 pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
 pub use crate::cdr::policy::preset::names as preset_names;

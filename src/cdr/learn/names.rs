@@ -1,5 +1,7 @@
 //! What the name of a column or member says, and whether it is a name at all.
 
+use crate::cdr::policy::words_of;
+
 /// What a name may say of its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Says {
@@ -47,29 +49,9 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && begins && !ip && digits <= MOST_DIGITS && text.chars().all(allowed)
 }
 
-/// The words of the last name of a path, in lower case.
-pub(super) fn words(path: &str) -> Vec<String> {
-    let name = path.rsplit('.').next().unwrap_or(path);
-    let mut words = vec![String::new()];
-    let mut lower = false;
-    for letter in name.chars() {
-        if !letter.is_alphanumeric() || (lower && letter.is_uppercase()) {
-            words.push(String::new());
-        }
-        if letter.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(letter.to_lowercase());
-        }
-        lower = letter.is_lowercase();
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
 /// What the name says; the more dangerous meaning first.
 pub(super) fn says(path: &str) -> Says {
-    let words = words(path);
+    let words = words_of(path);
     let joined = words.concat();
     let any = |known| has(&words, known);
     let last = |known| has(&words[words.len().saturating_sub(1)..], known);
@@ -106,7 +88,7 @@ pub(super) fn says(path: &str) -> Says {
         // Whose number it is may stand in what holds it: callee.phone_number.
         Some(Says::Number) => path
             .rsplit_once('.')
-            .map(|(holder, _)| self::words(holder))
+            .map(|(holder, _)| words_of(holder))
             .and_then(|holder| party(&holder, &holder.concat()))
             .or(Some(Says::Number)),
         found => found,

@@ -132,7 +132,7 @@ fn keeps_the_account(field: &Field) -> bool {
 }
 
 /// The words of the last name of a path, in lower case: `globalCallID_callId` is global, call, id, call, id.
-fn words(path: &str) -> Vec<String> {
+pub fn words(path: &str) -> Vec<String> {
     let name = path.rsplit('.').next().unwrap_or(path);
     let mut words = vec![String::new()];
     let mut lower = false;

@@ -318,6 +318,14 @@ impl CsvScratch {
         }
     }
 
+    /// The other party of the field's pair, where it has one.
+    fn served(&self, how: &Pseudonymise) -> Identity {
+        match how.scope {
+            Scope::Pairwise { with } => self.identities[with],
+            Scope::Domain | Scope::Record => Identity::Empty,
+        }
+    }
+
     fn pseudonym(
         &mut self,
         step: &mut Step<'_>,
@@ -325,10 +333,7 @@ impl CsvScratch {
         how: &Pseudonymise,
         at: usize,
     ) -> Result<(), Refusal> {
-        let served = match how.scope {
-            Scope::Pairwise { with } => self.identities[with],
-            Scope::Domain | Scope::Record => Identity::Empty,
-        };
+        let served = self.served(how);
         let identity = self.identities[at];
         let out = if self.bare_tokens {
             &mut step.out.public

@@ -7,10 +7,9 @@ use std::ops::Range;
 
 use crate::cdr::csv;
 use crate::cdr::csv::Dialect;
-use crate::cdr::policy::{Pseudonymise, Scope};
+use crate::cdr::policy::Pseudonymise;
 use crate::cdr::transform::Step;
 use crate::cdr::transform::csv::CsvScratch;
-use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
 
 /// A stretch of a value.
@@ -29,10 +28,7 @@ impl CsvScratch {
         how: &Pseudonymise,
         at: usize,
     ) -> Result<(), Refusal> {
-        let served = match how.scope {
-            Scope::Pairwise { with } => self.identities[with],
-            Scope::Domain | Scope::Record => Identity::Empty,
-        };
+        let served = self.served(how);
         let value = csv::value(dialect, step.record, self.cells[at], &mut self.unquoted);
         self.written.clear();
         for stretch in stretches(&how.separators, value) {
