@@ -133,10 +133,11 @@ fn guard_stage(criterion: &mut Criterion) {
         .collect();
     let known: Vec<_> = rows.iter().map(|row| [2, 3].map(|at| read(&row[at]))).collect();
     let mut guard = Guard::default();
-    one(&mut group, "guard", |at| {
-        let row = &rows[at];
+    let mut record = |at: usize| {
+        let row: &Vec<Vec<u8>> = &rows[at];
         guard.restart();
-        for kept in [0, 1, 7, 8, 9, 10] {
+        // The call's time is none of those: it was read as one.
+        for kept in [0, 1, 8, 9, 10] {
             guard.look(kept, &row[kept]);
         }
         if guard.is_suspicious() {
@@ -147,7 +148,10 @@ fn guard_stage(criterion: &mut Criterion) {
             }
         }
         assert!(guard.leak().is_none());
-    });
+    };
+    one(&mut group, "guard", &mut record);
+    let fastest = fastest_slice(&mut record);
+    println!("guard, fastest of {SLICES} slices: {fastest:.0} ns");
     group.finish();
 }
 
@@ -246,11 +250,7 @@ fn wholes(criterion: &mut Criterion) {
         let payloads: Vec<_> = (0..RECORDS).map(make).collect();
         let mut engine = records::engine_of(policy);
         one(&mut group, name, |at| accept(&mut engine, &payloads[at]));
-        let fastest = (0..SLICES)
-            .map(|_| slice(&mut engine, &payloads))
-            .min()
-            .unwrap_or_default();
-        let nanos = fastest.as_nanos() as f64 / SLICE as f64;
+        let nanos = fastest_slice(|at| accept(&mut engine, &payloads[at]));
         let bytes = payloads.iter().map(Vec::len).sum::<usize>() / RECORDS;
         println!(
             "{name} of {bytes} bytes, fastest of {SLICES} slices: {nanos:.0} ns, {:.0} records/s, {:.0} MB/s",
@@ -270,13 +270,14 @@ fn wholes(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn slice(engine: &mut Engine, payloads: &[Vec<u8>]) -> Duration {
-    let began = Instant::now();
-    payloads
-        .iter()
-        .take(SLICE)
-        .for_each(|bytes| accept(engine, bytes));
-    began.elapsed()
+/// Nanoseconds of one step.
+fn fastest_slice(mut step: impl FnMut(usize)) -> f64 {
+    let slices = (0..SLICES).map(|_| {
+        let began = Instant::now();
+        (0..SLICE).for_each(&mut step);
+        began.elapsed()
+    });
+    slices.min().unwrap_or_default().as_nanos() as f64 / SLICE as f64
 }
 
 fn accept(engine: &mut Engine, bytes: &[u8]) {

@@ -17,10 +17,12 @@
 //! - [`pseudonym`]: HMAC tokens, epochs, keyring (pure)
 //! - [`seal`]: envelopes only recipients can open (pure)
 //! - [`kafka`]: the only place that names rdkafka
+//! - [`bytes`]: sixteen bytes at a time
 //! - [`admin`]: HTTP for operators
 //! - [`telemetry`]: every metric and status word, once
 
 pub mod admin;
+pub mod bytes;
 pub mod cdr;
 pub mod cli;
 pub mod config;

@@ -16,6 +16,11 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 use thiserror::Error;
 
+use crate::bytes::{LANES, all, bits, lanes};
+
+/// Bytes that are looked at together for delimiters.
+const BLOCK: usize = 64;
+
 /// How a source writes CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
@@ -193,12 +198,12 @@ pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<()
     if let Some(escape) = dialect.escape.filter(|&escape| memchr(escape, row).is_some()) {
         return escape::split(dialect, escape, row, fields);
     }
-    match dialect.quote {
-        Some(quote) if memchr(quote, row).is_some() => split_quoted(dialect.delimiter, quote, row, fields),
-        _ => {
-            split_plain(dialect.delimiter, row, fields);
-            Ok(())
+    match (split_plain(dialect, row, fields), dialect.quote) {
+        (false, Some(quote)) => {
+            fields.clear();
+            split_quoted(dialect.delimiter, quote, row, fields)
         }
+        _ => Ok(()),
     }
 }
 
@@ -366,21 +371,39 @@ fn split_quoted(delimiter: u8, quote: u8, row: &[u8], fields: &mut Vec<Field>) -
 }
 
 /// 64 bytes at a time: a dozen short fields cost `memchr` more in calls than in
-/// search, and a branch per word is mispredicted at every other field.
-fn split_plain(delimiter: u8, row: &[u8], fields: &mut Vec<Field>) {
-    let (blocks, tail) = row.as_chunks::<64>();
+/// search, and a branch per word is mispredicted at every other field. `false`
+/// where a quote stands in the row: its fields are not all found then.
+fn split_plain(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> bool {
+    let delimiter = dialect.delimiter;
+    let quote = dialect.quote.unwrap_or(delimiter);
+    let (blocks, tail) = row.as_chunks::<BLOCK>();
     let mut start = 0;
+    let find = |block: &[u8; BLOCK]| [delimiter, quote].map(|byte| positions(block, byte));
+    let mut push = |base: usize, [delimiters, quotes]: [u64; 2]| {
+        push_ends(delimiters, base, &mut start, fields);
+        quotes & !delimiters == 0
+    };
     for (at, block) in blocks.iter().enumerate() {
-        push_ends(positions(block, delimiter), at * 64, &mut start, fields);
+        if !push(at * BLOCK, find(block)) {
+            return false;
+        }
     }
     if !tail.is_empty() {
-        let mut block = [0; 64];
-        block[..tail.len()].copy_from_slice(tail);
-        let inside = (1 << tail.len()) - 1;
-        let hits = positions(&block, delimiter) & inside;
-        push_ends(hits, blocks.len() * 64, &mut start, fields);
+        let found = match row.last_chunk() {
+            // Some of it was looked at already.
+            Some(block) => find(block).map(|hits| hits >> (BLOCK - tail.len())),
+            None => {
+                let mut block = [0; BLOCK];
+                block[..tail.len()].copy_from_slice(tail);
+                find(&block).map(|hits| hits & ((1 << tail.len()) - 1))
+            }
+        };
+        if !push(blocks.len() * BLOCK, found) {
+            return false;
+        }
     }
     fields.push(field(start, row.len(), Quoting::Plain));
+    true
 }
 
 /// A field for each delimiter of a block that begins at `base`.
@@ -396,13 +419,10 @@ fn push_ends(mut hits: u64, base: usize, start: &mut usize, fields: &mut Vec<Fie
 
 /// A bit for each byte of the block that equals `byte`, the first lowest.
 #[inline]
-fn positions(block: &[u8; 64], byte: u8) -> u64 {
-    // Brings the eight top bits together in the top byte.
-    const GATHER: u64 = 0x0002_0408_1020_4081;
-    let (words, _) = block.as_chunks::<8>();
-    words.iter().enumerate().fold(0, |positions, (at, word)| {
-        let hits = equal_bytes(u64::from_le_bytes(*word), byte);
-        positions | (hits.wrapping_mul(GATHER) >> 56) << (8 * at)
+fn positions(block: &[u8; BLOCK], byte: u8) -> u64 {
+    let (sixteens, _) = block.as_chunks::<LANES>();
+    sixteens.iter().enumerate().fold(0, |positions, (at, sixteen)| {
+        positions | bits(lanes(*sixteen).simd_eq(all(byte))) << (LANES * at)
     })
 }
 

@@ -12,9 +12,11 @@ mod run;
 mod sevens;
 mod text;
 
+use std::ops::Range;
+
 use crate::cdr::guard::run::{Run, is_compact_date};
-use crate::cdr::guard::sevens::{Sevens, each_run, first_run};
-use crate::cdr::guard::text::{Scan, all_digits, decode_percent};
+use crate::cdr::guard::sevens::{Sevens, each_run};
+use crate::cdr::guard::text::{all_digits, decode_percent, each_stretch};
 use crate::number::{self, E164};
 
 /// Fewer digits in a row say nothing: any two records share some.
@@ -43,6 +45,13 @@ pub struct Guard {
     decoded: Vec<u8>,
 }
 
+/// What a value that is taken out has at first sight.
+struct Glance {
+    /// Seven digits in a row that were noted.
+    resembles: bool,
+    percent: bool,
+}
+
 /// Part of a value, noted by [`Guard::look`]; it begins where the one before it ends.
 struct Suspect {
     end: usize,
@@ -66,20 +75,19 @@ impl Guard {
         if value.len() < LEAST {
             return;
         }
-        let mut scan = Scan::new(value);
-        while let Some(stretch) = scan.next() {
+        let percent = each_stretch(value, |stretch| {
             let mut found = false;
-            let length = first_run(stretch, |seven| {
+            stretch.each_seven(|seven| {
                 self.seen.add(seven);
                 found = true;
             });
             if found {
-                self.texts.extend_from_slice(&stretch[..length]);
-                self.suspect(field);
+                self.texts.extend_from_slice(stretch.text);
+                let end = self.texts.len();
+                self.suspects.push(Suspect { end, field });
             }
-            scan.resume(length);
-        }
-        if scan.percent() {
+        });
+        if percent {
             self.decode(field, value);
         }
     }
@@ -117,23 +125,33 @@ impl Guard {
     /// Whether a value shares seven digits in a row with one that was noted; else it need not be compared.
     #[inline]
     fn resembles(&self, value: &[u8]) -> bool {
+        self.glance(value).resembles
+    }
+
+    #[inline]
+    fn glance(&self, value: &[u8]) -> Glance {
         if all_digits(value) {
-            return self.seen.share(value);
+            return Glance {
+                resembles: self.seen.share(value),
+                percent: false,
+            };
         }
-        let mut found = false;
-        each_run(value, |seven| found |= self.seen.has(seven));
-        found
+        let mut resembles = false;
+        let percent = each_stretch(value, |stretch| {
+            stretch.each_seven(|seven| resembles |= self.seen.has(seven));
+        });
+        Glance { resembles, percent }
     }
 
     /// A phone number of the record, with the spelling it had there.
     #[inline]
     pub fn number(&mut self, number: &E164, raw: &[u8]) {
-        let digits = number.digits();
-        if digits.len() >= LEAST && self.seen.share(digits) {
-            self.add_number(digits, number.national());
+        let [digits, national] = [number.digits(), number.national()];
+        if keys_of_number(digits, national).any(|key| self.seen.holds(key, certain(key.len()))) {
+            self.add_number(digits, national);
         }
         // A few plans dial other digits than E.164 has (Argentina's 15, Korea's carriers): the copies are as dialled.
-        if !is_spelt_as(number, raw) && self.resembles(raw) && self.run.read_whole(raw) {
+        if !is_spelt_as(digits, national, raw) && self.resembles(raw) && self.run.read_whole(raw) {
             self.add_digits(raw);
         }
     }
@@ -141,8 +159,7 @@ impl Guard {
     /// A value that is an identifier if it is digits and separators from end to end: IMSI, IMEI, account.
     #[inline]
     pub fn identifier(&mut self, value: &[u8]) {
-        self.encoded(value);
-        if !self.resembles(value) {
+        if !self.deserves_a_look(value) {
             return;
         }
         if self.run.read_whole(value) {
@@ -155,7 +172,9 @@ impl Guard {
     /// The first number, and no date, in a value that is no number as a whole, such as `*21*07700900123#`.
     pub fn wrapped(&mut self, value: &[u8]) {
         self.first_number(value);
-        self.each_decoding(value, Self::first_number);
+        if value.contains(&b'%') {
+            self.each_decoding(value, Self::first_number);
+        }
     }
 
     fn first_number(&mut self, value: &[u8]) {
@@ -172,8 +191,7 @@ impl Guard {
     /// A restricted value: as an [identifier](Self::identifier), unless it reads as a time.
     #[inline]
     pub fn restricted(&mut self, value: &[u8]) {
-        self.encoded(value);
-        if !self.resembles(value) {
+        if !self.deserves_a_look(value) {
             return;
         }
         if !self.run.read_whole(value) {
@@ -187,8 +205,7 @@ impl Guard {
     /// so of bare digits only those count that are plainly a phone number, an IMSI or an IMEI.
     #[inline]
     pub fn dropped(&mut self, value: &[u8]) {
-        self.encoded(value);
-        if !self.resembles(value) {
+        if !self.deserves_a_look(value) {
             return;
         }
         if !self.run.read_whole(value) {
@@ -210,8 +227,18 @@ impl Guard {
         value.trim_ascii_start().starts_with(b"+") || !self.run.reads_as_time()
     }
 
-    /// Numbers whose `+` is percent-encoded, as in `sip:%2B447700900123@192.0.2.1`.
+    /// Whether the value resembles what was noted. Numbers whose `+` is percent-encoded, as in
+    /// `sip:%2B447700900123@192.0.2.1`, are taken up here.
     #[inline]
+    fn deserves_a_look(&mut self, value: &[u8]) -> bool {
+        let glance = self.glance(value);
+        if glance.percent {
+            self.encoded(value);
+        }
+        glance.resembles
+    }
+
+    #[cold]
     fn encoded(&mut self, value: &[u8]) {
         self.each_decoding(value, |guard, decoded| {
             if guard.resembles(decoded) {
@@ -220,15 +247,8 @@ impl Guard {
         });
     }
 
-    #[inline]
-    fn each_decoding(&mut self, value: &[u8], each: impl Fn(&mut Self, &[u8])) {
-        if memchr::memchr(b'%', value).is_some() {
-            self.decodings(value, each);
-        }
-    }
-
     #[cold]
-    fn decodings(&mut self, value: &[u8], each: impl Fn(&mut Self, &[u8])) {
+    fn each_decoding(&mut self, value: &[u8], each: impl Fn(&mut Self, &[u8])) {
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
         decoded.extend_from_slice(value);
@@ -296,15 +316,8 @@ impl Guard {
         self.run.digits = digits;
     }
 
-    /// Every copy of the international digits holds one of the national digits, unless those are few.
     fn add_number(&mut self, international: &[u8], national: &[u8]) {
-        let national = without_zeros(national);
-        if national.len() >= LEAST {
-            self.index.add(national);
-        }
-        if national.len() < LEAST + CUT && international.len() >= LEAST {
-            self.index.add(international);
-        }
+        keys_of_number(international, national).for_each(|digits| self.index.add(digits));
     }
 
     /// The field of the first noted value that holds one of the identifiers.
@@ -375,19 +388,11 @@ impl Index {
         self.digits.clear();
     }
 
-    /// At most [`CUT`] digits are missing at an end, so the seven that begin at one of a few places are there.
     fn add(&mut self, identifier: &[u8]) {
         let length = identifier.len();
-        let first = match length {
-            ..LEAST => return,
-            7..=9 => 0,
-            10 => 1,
-            _ => CUT,
-        };
-        let last = CUT.min(length - LEAST);
         let start = self.digits.len();
         self.digits.extend_from_slice(identifier);
-        for offset in first..=last {
+        for offset in certain(length) {
             let window = pack(&identifier[offset..offset + LEAST]);
             let head = &mut self.heads[bucket(window)];
             self.entries.push(Entry {
@@ -455,6 +460,29 @@ fn is_date_of_its_own(run: &Run, start: usize, end: usize) -> bool {
         && is_compact_date(&run.digits[start..end])
 }
 
+/// Where the seven digits begin of which one at least is in every copy of so many digits: [`CUT`] may be missing at
+/// either end.
+#[inline]
+fn certain(length: usize) -> Range<usize> {
+    match length {
+        ..LEAST => 0..0,
+        7..=9 => 0..length - LEAST + 1,
+        10 => 1..CUT + 1,
+        _ => CUT..CUT + 1,
+    }
+}
+
+/// What a copy of a number is looked for by. One of the international digits holds one of the national digits,
+/// unless those are few.
+#[inline]
+fn keys_of_number<'a>(international: &'a [u8], national: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let national = without_zeros(national);
+    let few = national.len() < LEAST + CUT;
+    [Some(national), few.then_some(international)]
+        .into_iter()
+        .flatten()
+}
+
 /// Seven decimal digits, four bits each.
 const WINDOW: u32 = (1 << (4 * LEAST)) - 1;
 
@@ -470,9 +498,8 @@ fn bucket(window: u32) -> usize {
 
 /// Whether the spelling is the national number with at most `+`, zeros and the country code in front.
 #[inline]
-fn is_spelt_as(number: &E164, raw: &[u8]) -> bool {
-    let national = number.national();
-    let code = &number.digits()[..number.len() - national.len()];
+fn is_spelt_as(digits: &[u8], national: &[u8], raw: &[u8]) -> bool {
+    let code = &digits[..digits.len() - national.len()];
     raw.strip_suffix(national).is_some_and(|front| {
         let front = without_zeros(front.strip_prefix(b"+").unwrap_or(front));
         front.is_empty() || front == code

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroize;
 
+use crate::bytes::{LANES, bits, digits, lanes, padded};
 use crate::number::classify::{self, Word};
 use crate::number::library::{Facts, Library, Question};
 use crate::number::plan;
@@ -375,6 +376,9 @@ impl Dialled {
         if value.len() > Self::MAX {
             return None;
         }
+        if let Some(seen) = self.scan_digits(value) {
+            return Some(seen);
+        }
         let mut len = 0;
         let mut seen = Seen { kinds: 0, pluses: 0 };
         for &byte in value {
@@ -388,6 +392,23 @@ impl Dialled {
         let strange =
             seen.kinds & STRANGE != 0 || seen.kinds & SEPARATOR != 0 && !separators::of_a_number(value);
         (len > 0 && !strange).then_some(seen)
+    }
+
+    /// The same of what nearly every value is: digits, and at most one `+`, in front.
+    #[inline]
+    fn scan_digits(&mut self, value: &[u8]) -> Option<Seen> {
+        let plus = value.first()? == &b'+';
+        let text = padded(value);
+        let found = bits(digits(lanes(text))) | u64::from(plus);
+        if value.len() > LANES || found != (1 << value.len()) - 1 {
+            return None;
+        }
+        self.bytes[..LANES].copy_from_slice(&text);
+        self.len = value.len();
+        Some(Seen {
+            kinds: KEPT,
+            pluses: usize::from(plus),
+        })
     }
 }
 

@@ -27,6 +27,8 @@ use std::num::NonZeroU8;
 
 use zeroize::Zeroize;
 
+use crate::bytes::little_endian;
+
 pub use canonical::Canonicaliser;
 pub use listed::Listed;
 pub use service::ServiceCode;
@@ -104,6 +106,11 @@ impl E164 {
         Some(Self { digits, len })
     }
 
+    /// From the digits of a number that was read.
+    pub(crate) fn again(digits: &[u8]) -> Option<Self> {
+        Self::from_digits([digits, b""])
+    }
+
     /// The ASCII digits, country code first: the value that goes into the HMAC.
     pub fn digits(&self) -> &[u8] {
         &self.digits[..self.len()]
@@ -126,20 +133,6 @@ pub fn national(digits: &[u8]) -> Option<&[u8]> {
     let (code, width) = plan::calling_code(digits)?;
     let national = &digits[width..];
     code.allows(national.len()).then_some(national)
-}
-
-/// Up to 15 bytes as one number, the first lowest. Two loads that may overlap
-/// take the place of a loop.
-#[inline]
-fn little_endian(bytes: &[u8]) -> u128 {
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let last = u128::from(u64::from_le_bytes(*last));
-        return u128::from(u64::from_le_bytes(*first)) | last << (8 * (bytes.len() - 8));
-    }
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |sum, &byte| sum << 8 | u128::from(byte))
 }
 
 impl fmt::Debug for E164 {

@@ -2,6 +2,8 @@
 //!
 //! It may see what is not there, never miss what is.
 
+use std::ops::Range;
+
 use crate::cdr::guard::LEAST;
 use crate::cdr::guard::text::{Place, place};
 
@@ -48,6 +50,12 @@ impl Sevens {
         self.rounds[slot(seven)] == self.round
     }
 
+    /// Whether the seven of these digits that begin at one of the places were added.
+    #[inline]
+    pub(super) fn holds(&self, digits: &[u8], mut places: Range<usize>) -> bool {
+        places.any(|at| self.has(seven_at(digits, at)))
+    }
+
     /// Whether seven of these digits in a row were added.
     #[inline]
     pub(super) fn share(&self, digits: &[u8]) -> bool {
@@ -66,6 +74,24 @@ impl Sevens {
     }
 }
 
+/// Seven digits, packed, of at least so many behind `at`.
+#[inline]
+fn seven_at(digits: &[u8], at: usize) -> u64 {
+    if let Some(eight) = digits[at..].first_chunk() {
+        return u64::from_le_bytes(*eight) << 8 >> 8;
+    }
+    match digits.last_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight) >> 8,
+        None => digits[at..].iter().fold(0, |seven, &digit| push(seven, digit)),
+    }
+}
+
+/// Drops the first digit and adds one behind: the first lowest, as a load of eight bytes has it.
+#[inline]
+pub(super) fn push(seven: u64, digit: u8) -> u64 {
+    seven >> 8 | u64::from(digit) << 48
+}
+
 #[inline]
 fn slot(seven: u64) -> usize {
     (seven.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
@@ -74,29 +100,18 @@ fn slot(seven: u64) -> usize {
 /// Hands out every seven digits in a row, packed, that only separators part.
 #[inline]
 pub(super) fn each_run(text: &[u8], mut each: impl FnMut(u64)) {
-    let mut at = 0;
-    while at < text.len() {
-        at += first_run(&text[at..], &mut each) + 1;
-    }
-}
-
-/// [`each_run`] of the digits and separators that a text begins with, and their length.
-#[inline]
-pub(super) fn first_run(text: &[u8], mut each: impl FnMut(u64)) -> usize {
     let (mut seven, mut count) = (0, 0);
-    for (at, &byte) in text.iter().enumerate() {
+    for &byte in text {
         match place(byte) {
             Place::Digit => {
-                // The first of them lowest, as a load of eight bytes has it.
-                seven = seven >> 8 | u64::from(byte) << 48;
+                seven = push(seven, byte);
                 count += 1;
                 if count >= LEAST {
                     each(seven);
                 }
             }
             Place::Separator => {}
-            Place::Outside => return at,
+            Place::Outside => count = 0,
         }
     }
-    text.len()
 }

@@ -1,6 +1,10 @@
-//! Where a value could hold a number at all: eight bytes at a time, without a branch for each.
+//! Where a value could hold a number at all: 16 bytes at a time, without a branch for each.
 
+use wide::i8x16;
+
+use crate::bytes::{LANES, all, bits, digits, lanes, padded};
 use crate::cdr::guard::LEAST;
+use crate::cdr::guard::sevens::{each_run, push};
 
 /// What a byte is among the digits of a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,34 +35,32 @@ pub(super) fn place(byte: u8) -> Place {
     PLACES[usize::from(byte)]
 }
 
-/// The length of a date and time of day that the text begins with, `2026-11-05 09:15:00`, or 0: the most frequent
-/// digits in a call record are no number.
+/// Whether the text begins with a date and time of day, `2026-11-05 09:15:00`: the most frequent digits in a call
+/// record are no number.
 #[inline]
-pub(super) fn calendar(text: &[u8]) -> usize {
+fn calendar(text: &[u8]) -> bool {
     let (Some(day), Some(hour), Some(rest)) = (
         text.first_chunk::<8>(),
         text.get(8..16).and_then(<[u8]>::first_chunk),
         text.get(11..19).and_then(<[u8]>::first_chunk),
     ) else {
-        return 0;
+        return false;
     };
     let dated = fits(*day, *b"0000-00-") || fits(*day, *b"0000/00/");
     let timed = (fits(*hour, *b"00 00:00") || fits(*hour, *b"00T00:00")) && fits(*rest, *b"00:00:00");
     let two = |tens: u8, ones: u8| 10 * (tens - b'0') + (ones - b'0');
-    if dated && timed {
-        let (century, year) = (two(day[0], day[1]), two(day[2], day[3]));
-        let year = matches!((century, year), (19, 70..) | (20, ..70));
-        let month = matches!(two(day[5], day[6]), 1..=12);
-        let day = matches!(two(hour[0], hour[1]), 1..=31);
-        if year && month && day && two(hour[3], hour[4]) < 24 {
-            19
-        } else {
-            0
-        }
-    } else {
-        0
+    if !dated || !timed {
+        return false;
     }
+    let (century, year) = (two(day[0], day[1]), two(day[2], day[3]));
+    let year = matches!((century, year), (19, 70..) | (20, ..70));
+    let month = matches!(two(day[5], day[6]), 1..=12);
+    let day = matches!(two(hour[0], hour[1]), 1..=31);
+    year && month && day && two(hour[3], hour[4]) < 24
 }
+
+/// Bytes of such a date and time of day.
+const CALENDAR: usize = 19;
 
 /// Whether eight bytes are digits where the shape has zeros, and what the shape has elsewhere.
 #[inline]
@@ -80,78 +82,131 @@ const fn limits(shape: [u8; 8]) -> u64 {
     u64::from_le_bytes(limits)
 }
 
-/// Walks through a text from one stretch of digits and separators that has seven digits to the next.
-pub(super) struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
-    percent: u64,
+/// Seven or more digits and separators that stand together in a text.
+pub(super) struct Stretch<'a> {
+    pub(super) text: &'a [u8],
+    /// A bit for each of its bytes that is a digit, the first lowest; none where it was too long to be looked at whole.
+    digits: Option<u64>,
 }
 
-impl<'a> Scan<'a> {
+impl Stretch<'_> {
+    /// Hands out every seven digits in a row, packed as by [`each_run`].
     #[inline]
-    pub(super) fn new(text: &'a [u8]) -> Self {
-        let at = calendar(text);
-        Self { text, at, percent: 0 }
-    }
-
-    /// The text from the next stretch on; [`Self::resume`] behind it. One too long to be counted may have fewer digits.
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<&'a [u8]> {
-        while self.at < self.text.len() {
-            let (digits, mut connected) = self.block();
-            let rest = self.text.len() - self.at;
-            while let Some((start, length)) = first_long(connected) {
-                let stretch = ones(length) << start;
-                let open = start + length == BLOCK && rest > BLOCK;
-                if (digits & stretch).count_ones() as usize >= LEAST || (open && start == 0) {
-                    self.at += start;
-                    return Some(&self.text[self.at..]);
-                }
-                if open {
-                    break;
-                }
-                connected &= !stretch;
+    pub(super) fn each_seven(&self, mut each: impl FnMut(u64)) {
+        let Some(mut digits) = self.digits else {
+            return each_run(self.text, each);
+        };
+        let mut seven = 0;
+        for place in 1.. {
+            let Some(&digit) = self.text.get(digits.trailing_zeros() as usize) else {
+                return;
+            };
+            digits &= digits.wrapping_sub(1);
+            seven = push(seven, digit);
+            if place >= LEAST {
+                each(seven);
             }
-            if rest <= BLOCK {
-                self.at = self.text.len();
+        }
+    }
+}
+
+/// Hands out each stretch; whether there is a percent sign, so that letters may stand for digits.
+#[inline]
+pub(super) fn each_stretch(text: &[u8], mut each: impl FnMut(&Stretch<'_>)) -> bool {
+    let (mut at, mut percents) = (0, 0);
+    while at < text.len() {
+        let rest = &text[at..];
+        let block = Block::of(&rest[..rest.len().min(BLOCK)]);
+        percents |= block.percents;
+        let mut connected = block.connected;
+        if at == 0 && connected & DATE == DATE && calendar(text) {
+            connected &= !ones(CALENDAR);
+        }
+        let mut next = None;
+        while let Some((start, length)) = first_long(connected) {
+            connected &= !(ones(length) << start);
+            if start + length == BLOCK && rest.len() > BLOCK {
+                let end = end_of_stretch(rest, start);
+                let text = &rest[start..end];
+                each(&Stretch { text, digits: None });
+                next = Some(end);
             } else {
-                // A stretch that the block cuts is looked at from its beginning.
-                self.at += BLOCK - connected.leading_ones() as usize;
+                let text = &rest[start..start + length];
+                let digits = Some(block.digits >> start & ones(length));
+                each(&Stretch { text, digits });
             }
         }
-        None
+        // Fewer than seven at the block's end may be the beginning of more.
+        at += next.unwrap_or(BLOCK - connected.leading_ones() as usize);
     }
+    percents != 0
+}
 
-    /// A bit for each of the next 64 bytes, the first lowest: the digits, and these with separators.
-    #[inline]
-    fn block(&mut self) -> (u64, u64) {
-        let (mut digits, mut connected) = (0, 0);
-        let words = (self.text.len() - self.at).div_ceil(8).min(BLOCK / 8);
-        for at in 0..words {
-            let word = load(self.text, self.at + 8 * at);
-            let plain = digit(word) & TOPS;
-            digits |= gather(plain) << (8 * at);
-            connected |= gather(plain | separator(word) & TOPS) << (8 * at);
-            self.percent |= equal(word, b'%');
-        }
-        (digits, connected)
-    }
-
-    /// Goes on so many bytes behind the stretch's beginning.
-    #[inline]
-    pub(super) fn resume(&mut self, length: usize) {
-        self.at += length.max(1);
-    }
-
-    /// After the last stretch: whether there is a percent sign, and letters may stand for digits.
-    #[inline]
-    pub(super) fn percent(&self) -> bool {
-        self.percent & TOPS != 0
-    }
+/// Where a stretch ends that reaches over its block.
+#[cold]
+fn end_of_stretch(text: &[u8], start: usize) -> usize {
+    let end = text[start..]
+        .iter()
+        .position(|&byte| place(byte) == Place::Outside);
+    end.map_or(text.len(), |end| start + end)
 }
 
 /// Bytes looked at together.
 const BLOCK: usize = 64;
+/// The bits of the digits and separators that a date is.
+const DATE: u64 = (1 << 10) - 1;
+
+/// A bit for each of up to 64 bytes, the first lowest.
+struct Block {
+    digits: u64,
+    /// Digits and separators.
+    connected: u64,
+    /// Not zero where there is one.
+    percents: u64,
+}
+
+impl Block {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let (sixteens, tail) = text.as_chunks();
+        let (mut digits, mut connected, mut percents) = (0, 0, 0);
+        for (at, sixteen) in sixteens.iter().enumerate() {
+            let block = Self::of_lanes(lanes(*sixteen));
+            digits |= block.digits << (LANES * at);
+            connected |= block.connected << (LANES * at);
+            percents |= block.percents;
+        }
+        if !tail.is_empty() {
+            // Some of the last 16 bytes was looked at already.
+            let (sixteen, again) = match text.last_chunk() {
+                Some(sixteen) => (*sixteen, LANES - tail.len()),
+                None => (padded(text), 0),
+            };
+            let block = Self::of_lanes(lanes(sixteen));
+            digits |= block.digits >> again << (LANES * sixteens.len());
+            connected |= block.connected >> again << (LANES * sixteens.len());
+            percents |= block.percents;
+        }
+        Self {
+            digits,
+            connected,
+            percents,
+        }
+    }
+
+    #[inline]
+    fn of_lanes(lanes: i8x16) -> Self {
+        let is = |byte| lanes.simd_eq(all(byte));
+        let bracket_to_nine = lanes.simd_gt(all(b'(' - 1)) & lanes.simd_lt(all(b'9' + 1));
+        // Bytes outside ASCII have the highest bit themselves.
+        let connected = bracket_to_nine & !(is(b',') | is(b'*')) | is(b' ') | lanes;
+        Self {
+            digits: bits(digits(lanes)),
+            connected: bits(connected),
+            percents: bits(is(b'%')),
+        }
+    }
+}
 
 /// Where the first seven or more ones in a row begin, and how many they are.
 #[inline]
@@ -168,65 +223,14 @@ fn ones(count: usize) -> u64 {
     u64::MAX >> (64 - count)
 }
 
-/// Eight bytes, behind the end zeros.
-#[inline]
-fn load(text: &[u8], at: usize) -> u64 {
-    if let Some(word) = text[at..].first_chunk() {
-        return u64::from_le_bytes(*word);
-    }
-    let missing = at + 8 - text.len();
-    match text.last_chunk() {
-        Some(word) => u64::from_le_bytes(*word) >> (8 * missing),
-        None => text[at..]
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    }
-}
-
-/// Whether 8 to 16 bytes are all digits.
+/// Whether a value of 16 bytes at most is nothing but digits.
 #[inline]
 pub(super) fn all_digits(text: &[u8]) -> bool {
-    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else {
-        return false;
-    };
-    let other = |word: [u8; 8]| {
-        let lanes = u64::from_le_bytes(word) ^ (u64::from(b'0') * ONES);
-        ((lanes & !TOPS).wrapping_add(0x76 * ONES) | lanes) & TOPS
-    };
-    text.len() <= 16 && other(*first) | other(*last) == 0
+    text.len() <= LANES && bits(digits(lanes(padded(text)))) == (1 << text.len()) - 1
 }
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = 0x80 * ONES;
-
-/// The top bit of each byte that is a digit; other bits mean nothing.
-#[inline]
-fn digit(word: u64) -> u64 {
-    let lanes = word ^ (u64::from(b'0') * ONES);
-    !((lanes & !TOPS).wrapping_add(0x76 * ONES) | lanes)
-}
-
-/// The top bit of each byte that is a separator, or `*`, which saves instructions; other bits mean nothing.
-#[inline]
-fn separator(word: u64) -> u64 {
-    let low = word & !TOPS;
-    let from_bracket = low.wrapping_add((0x80 - u64::from(b'(')) * ONES);
-    let above_slash = low.wrapping_add((0x7f - u64::from(b'/')) * ONES);
-    from_bracket & !above_slash & !equal(word, b',') | equal(word, b' ') | word
-}
-
-/// The top bit of each byte that is this ASCII character, or this with its top bit set; other bits mean nothing.
-#[inline]
-fn equal(word: u64, byte: u8) -> u64 {
-    !((word & !TOPS) ^ (u64::from(byte) * ONES)).wrapping_add(TOPS - ONES)
-}
-
-/// Top bits side by side, the first byte's lowest.
-#[inline]
-fn gather(tops: u64) -> u64 {
-    (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
 
 /// Appends what the text from `start` on says once decoded; whether that can be decoded again.
 pub(super) fn decode_percent(texts: &mut Vec<u8>, start: usize) -> bool {
@@ -254,22 +258,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cdr::guard::sevens::{each_run, first_run};
 
     proptest! {
         /// However long the text, and wherever its stretches lie among the blocks that are looked at together.
         #[test]
-        fn the_scan_passes_over_no_seven_digits(text in "[x%*][0-9 .()x%*-]{0,20}([0-9]{1,9}|[-.é ]{1,70}|x){0,40}") {
+        fn no_seven_digits_are_passed_over(text in "[x%*][0-9 .()x%*-]{0,20}([0-9]{1,9}|[-.é ]{1,70}|x){0,40}") {
             let text = text.as_bytes();
-            let mut expected = Vec::new();
+            let (mut found, mut expected) = (Vec::new(), Vec::new());
             each_run(text, |seven| expected.push(seven));
-            let (mut found, mut scan) = (Vec::new(), Scan::new(text));
-            while let Some(stretch) = scan.next() {
-                let length = first_run(stretch, |seven| found.push(seven));
-                scan.resume(length);
-            }
+            let percent = each_stretch(text, |stretch| stretch.each_seven(|seven| found.push(seven)));
             prop_assert_eq!(found, expected);
-            prop_assert_eq!(scan.percent(), text.contains(&b'%'));
+            prop_assert_eq!(percent, text.contains(&b'%'));
         }
     }
 }

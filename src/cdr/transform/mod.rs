@@ -31,7 +31,7 @@ use crate::cdr::rating::Rating;
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
 use crate::cdr::transform::json::JsonScratch;
-use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms};
+use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms, What};
 use crate::cdr::{Reason, Refusal};
 use crate::number::Label;
 use crate::pseudonym::epoch::EventTime;
@@ -184,10 +184,14 @@ impl Step<'_> {
             Action::Pseudonymise(how) => match (identity, how.kind) {
                 (
                     Identity::Value {
-                        number: Some(number), ..
+                        what: What::Number, ..
                     },
                     _,
-                ) => self.guard.number(&number, raw),
+                ) => {
+                    if let Some(number) = self.pseudonyms.number(identity) {
+                        self.guard.number(&number, raw);
+                    }
+                }
                 // Nobody's; and what is left of a masked number, another masked copy shows as well. A call's id is
                 // no subscriber's, and switches make it of the time. Addresses of one network share most of their
                 // digits.
@@ -203,11 +207,8 @@ impl Step<'_> {
                 (Identity::Value { .. }, Kind::Phone) | (Identity::Label { .. }, _) => {
                     self.guard.wrapped(raw);
                 }
-                (
-                    Identity::Value { start, end, .. },
-                    Kind::Imsi | Kind::Imei | Kind::Account | Kind::Text,
-                ) => {
-                    self.guard.identifier(self.pseudonyms.canonical(start..end));
+                (Identity::Value { at, .. }, Kind::Imsi | Kind::Imei | Kind::Account | Kind::Text) => {
+                    self.guard.identifier(self.pseudonyms.canonical(at));
                 }
             },
         }

@@ -37,21 +37,41 @@ pub(super) struct Pseudonyms {
     epoch: EpochIndex,
 }
 
-/// What an identifier turned out to be.
+/// What an identifier turned out to be. Small: every record copies several.
 #[derive(Clone, Copy)]
 pub(super) enum Identity {
     /// Blank in, blank out.
     Empty,
     /// A class that identifies nobody.
     Label { label: Label, looked: Looked },
-    /// Canonical bytes, to be replaced by a token.
+    /// To be replaced by a token.
     Value {
-        mac: usize,
-        start: usize,
-        end: usize,
-        number: Option<E164>,
+        mac: u32,
+        at: Canonical,
+        what: What,
         looked: Looked,
     },
+}
+
+/// Where the canonical bytes of an identifier stand.
+#[derive(Clone, Copy)]
+pub(super) struct Canonical {
+    start: u32,
+    end: u32,
+}
+
+impl Canonical {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// What the canonical bytes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The digits of an E.164 number.
+    Number,
+    Other,
 }
 
 impl Pseudonyms {
@@ -111,8 +131,21 @@ impl Pseudonyms {
     }
 
     /// The canonical bytes of an identity of this record.
-    pub(super) fn canonical(&self, of: Range<usize>) -> &[u8] {
-        &self.canonical[of]
+    #[inline]
+    pub(super) fn canonical(&self, at: Canonical) -> &[u8] {
+        &self.canonical[at.range()]
+    }
+
+    /// The number that an identity is.
+    pub(super) fn number(&self, identity: Identity) -> Option<E164> {
+        match identity {
+            Identity::Value {
+                at,
+                what: What::Number,
+                ..
+            } => E164::again(self.canonical(at)),
+            _ => None,
+        }
     }
 
     /// Reads one identifier. A blank one stays blank, for every kind.
@@ -126,10 +159,9 @@ impl Pseudonyms {
         let start = self.canonical.len();
         if identifier::canonical(how.kind, value, &mut self.canonical) {
             Ok(Identity::Value {
-                mac: how.mac,
-                start,
-                end: self.canonical.len(),
-                number: None,
+                mac: how.mac as u32,
+                at: written(&self.canonical, start),
+                what: What::Other,
                 looked: Looked::NOT,
             })
         } else {
@@ -153,10 +185,9 @@ impl Pseudonyms {
             Reading::Number(number) => {
                 self.canonical.extend_from_slice(number.digits());
                 Ok(Identity::Value {
-                    mac: how.mac,
-                    start,
-                    end: self.canonical.len(),
-                    number: Some(number),
+                    mac: how.mac as u32,
+                    at: written(&self.canonical, start),
+                    what: What::Number,
                     looked: self.derivations.number(how, &number, value),
                 })
             }
@@ -166,10 +197,9 @@ impl Pseudonyms {
                 let at = KEYED.iter().position(|known| *known == kind);
                 let mac = keyed + at.expect("KEYED lists every one");
                 Ok(Identity::Value {
-                    mac,
-                    start,
-                    end: self.canonical.len(),
-                    number: None,
+                    mac: mac as u32,
+                    at: written(&self.canonical, start),
+                    what: What::Other,
                     looked: self.derivations.code(how, numbers.service_code()),
                 })
             }
@@ -187,21 +217,19 @@ impl Pseudonyms {
         record_id: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let (mac, start, end) = match identity {
+        let (mac, at) = match identity {
             Identity::Empty => return Ok(()),
             Identity::Label { label, .. } => {
                 out.extend_from_slice(label.as_str().as_bytes());
                 return Ok(());
             }
-            Identity::Value { mac, start, end, .. } => (mac, start, end),
+            Identity::Value { mac, at, .. } => (mac as usize, at),
         };
-        let value = &self.canonical[start..end];
+        let value = self.canonical(at);
         let key = self.macs.mac(self.epoch, mac).ok_or(Reason::EpochTooOld)?;
         let tag = match (how.scope, served) {
             (Scope::Domain, _) => key.domain(value),
-            (Scope::Pairwise { .. }, Identity::Value { start, end, .. }) => {
-                key.pairwise(&self.canonical[start..end], value)
-            }
+            (Scope::Pairwise { .. }, Identity::Value { at, .. }) => key.pairwise(self.canonical(at), value),
             // A withheld or absent served party is nobody: no pair, so no join.
             (Scope::Pairwise { .. } | Scope::Record, _) => key.record(record_id, value),
         };
@@ -211,21 +239,20 @@ impl Pseudonyms {
 
     /// Appends one derived value; blank where the number has none.
     pub(super) fn derive(&mut self, identity: Identity, derived: Derived, out: &mut Vec<u8>) {
-        let (number, looked) = match identity {
+        let looked = match identity {
             Identity::Empty => return,
-            Identity::Label { looked, .. } => (None, looked),
-            Identity::Value { number, looked, .. } => (number, looked),
+            Identity::Label { looked, .. } | Identity::Value { looked, .. } => looked,
         };
         match derived {
             Derived::Class => out.extend_from_slice(self.class(identity).as_bytes()),
             Derived::Country => {
-                if let (Some(number), Some(numbers)) = (number, &mut self.numbers) {
+                if let (Some(number), Some(numbers)) = (self.number(identity), &mut self.numbers) {
                     out.extend_from_slice(numbers.country(&number).as_bytes());
                 }
             }
             Derived::Length => {
-                if let Some(number) = number {
-                    write!(out, "{}", number.digits().len()).expect("writing to a Vec does not fail");
+                if let Some(number) = self.number(identity) {
+                    write!(out, "{}", number.len()).expect("writing to a Vec does not fail");
                 }
             }
             Derived::Payer => {
@@ -258,25 +285,34 @@ impl Pseudonyms {
                 let deck = self.derivations.class(looked);
                 deck.map_or(label.class(), Class::as_str)
             }
-            Identity::Value {
-                mac, number, looked, ..
-            } => match (self.derivations.class(looked), number, &mut self.numbers) {
-                (Some(class), ..) => class.as_str(),
-                (None, Some(number), Some(numbers)) => numbers.class(&number).as_str(),
-                (None, ..) => self.kinds[mac],
-            },
+            Identity::Value { mac, looked, .. } => {
+                let number = self.number(identity);
+                match (self.derivations.class(looked), number, &mut self.numbers) {
+                    (Some(class), ..) => class.as_str(),
+                    (None, Some(number), Some(numbers)) => numbers.class(&number).as_str(),
+                    (None, ..) => self.kinds[mac as usize],
+                }
+            }
         }
     }
 
     /// The token that the number would have as a caller's, in scope `domain`.
     fn payer(&self, identity: Identity, out: &mut Vec<u8>) {
-        let Identity::Value { mac, start, end, .. } = identity else {
+        let Identity::Value { mac, at, .. } = identity else {
             return;
         };
         // The number's own token was written under the same key already.
-        if let Some(key) = self.macs.mac(self.epoch, mac) {
-            let tag = key.domain(&self.canonical[start..end]);
+        if let Some(key) = self.macs.mac(self.epoch, mac as usize) {
+            let tag = key.domain(self.canonical(at));
             write_token(out, self.keyring.epoch(self.epoch).id(), &tag);
         }
+    }
+}
+
+/// What was written from `start` on. A record has 8 MiB at most.
+fn written(canonical: &[u8], start: usize) -> Canonical {
+    Canonical {
+        start: start as u32,
+        end: canonical.len() as u32,
     }
 }
