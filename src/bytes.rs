@@ -52,9 +52,41 @@ pub fn padded(text: &[u8]) -> [u8; LANES] {
     }
 }
 
+/// Whether one of these bytes is in a short text.
+#[inline]
+pub fn holds_any<const N: usize>(text: &[u8], wanted: [u8; N]) -> bool {
+    let found = |sixteen| {
+        let lanes = lanes(sixteen);
+        let hits = wanted.map(|byte| lanes.simd_eq(all(byte)));
+        bits(hits.into_iter().fold(i8x16::splat(0), |all, hits| all | hits))
+    };
+    let (sixteens, tail) = text.as_chunks();
+    let whole = sixteens.iter().fold(0, |all, sixteen| all | found(*sixteen));
+    let rest = match text.last_chunk() {
+        Some(sixteen) if !tail.is_empty() => found(*sixteen),
+        Some(_) => 0,
+        None => found(padded(text)) & ((1 << text.len()) - 1),
+    };
+    whole | rest != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wanted_byte_is_found_wherever_it_stands() {
+        for length in 0..70 {
+            let mut text = vec![b'x'; length];
+            assert!(!holds_any(&text, [b',', b'\n', 0]), "{length}");
+            for at in 0..length {
+                text[at] = b'\n';
+                assert!(holds_any(&text, [b',', b'\n']), "{at} of {length}");
+                assert!(!holds_any(&text, [b',', 0]), "{at} of {length}");
+                text[at] = b'x';
+            }
+        }
+    }
 
     #[test]
     fn bits_are_in_the_order_of_the_bytes() {

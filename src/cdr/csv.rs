@@ -16,7 +16,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 use thiserror::Error;
 
-use crate::bytes::{LANES, all, bits, lanes};
+use crate::bytes::{LANES, all, bits, holds_any, lanes};
 
 /// Bytes that are looked at together for delimiters.
 const BLOCK: usize = 64;
@@ -267,8 +267,7 @@ pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, value: &[u8]) -> Result<
         return escape::write(out, dialect, escape, value);
     }
     let quote = dialect.quote.unwrap_or(dialect.delimiter);
-    let bare = memchr2(dialect.delimiter, quote, value).is_none()
-        && memchr2(b'\r', b'\n', value).is_none()
+    let bare = !holds_any(value, [dialect.delimiter, quote, b'\r', b'\n'])
         && (value.is_empty() || dialect.comment != value.first().copied());
     if bare {
         out.extend_from_slice(value);
