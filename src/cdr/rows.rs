@@ -201,7 +201,10 @@ impl Cursor {
             Layout::Named { .. } if self.past_header => self.names.width()..=self.names.width(),
             _ => csv.layout.columns(policy.fields.len()),
         };
-        if csv::split(csv.dialect, row, &mut self.fields).is_err() || !columns.contains(&self.fields.len()) {
+        if csv::split(csv.dialect, row, &mut self.fields).is_err() {
+            return Some(Reason::Format);
+        }
+        if !columns.contains(&self.fields.len()) {
             return Some(Reason::Columns);
         }
         let swallowed = |(at, field): (usize, &Field)| {
