@@ -169,20 +169,23 @@ impl Guard {
         }
     }
 
-    /// The first number, and no date, in a value that is no number as a whole, such as `*21*07700900123#`.
+    /// The numbers, and no dates, in a value that is no number as a whole, such as `*21*07700900123#`.
     pub fn wrapped(&mut self, value: &[u8]) {
-        self.first_number(value);
+        self.numbers(value);
         if value.contains(&b'%') {
-            self.each_decoding(value, Self::first_number);
+            self.each_decoding(value, Self::numbers);
         }
     }
 
-    fn first_number(&mut self, value: &[u8]) {
+    fn numbers(&mut self, value: &[u8]) {
+        if !self.resembles(value) {
+            return;
+        }
         let mut from = 0;
-        while from < value.len() && self.resembles(value) {
+        while from < value.len() {
             let end = self.run.read(value, from);
             if self.run.digits.len() >= LEAST && !self.run.is_calendar() {
-                return self.add_whole(&value[from..end]);
+                self.add_whole(&value[from..end]);
             }
             from = end + 1;
         }

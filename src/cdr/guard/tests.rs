@@ -175,7 +175,7 @@ fn what_is_an_identifier() {
 #[test]
 fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     type Arm = fn(&mut Guard, &[u8]);
-    let cases: [(Arm, &str, &str, bool); 18] = [
+    let cases: [(Arm, &str, &str, bool); 19] = [
         // The + of a SIP URI percent-encoded.
         (
             Guard::restricted,
@@ -208,6 +208,13 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
         (Guard::restricted, "12026110511", "n/1/2026/11.05/77", true),
         (Guard::restricted, "12026110511", "1/20261105/77", false),
         (Guard::wrapped, "0.0123; x=447700900123", "07700900123", true),
+        // Behind an address, whose digits come first.
+        (
+            Guard::wrapped,
+            "f4@192.0.212.240;07700900123",
+            "x/7700900123",
+            true,
+        ),
         (
             Guard::wrapped,
             "2026/11/05 09:15; +44%37700900123",
