@@ -242,7 +242,11 @@ impl Cursor {
                 }
             }
             json::Step::Incomplete => Piece::Incomplete,
-            json::Step::Malformed { .. } => self.skip(&policy.format, buffer, end, Reason::Format),
+            json::Step::Malformed { .. } => {
+                // Else the line break in front of it would be taken for that of the next line.
+                self.at = buffer.len() - buffer[self.at..].trim_ascii_start().len();
+                self.skip(&policy.format, buffer, end, Reason::Format)
+            }
             json::Step::Done => Piece::Done,
         }
     }
