@@ -175,7 +175,7 @@ fn what_is_an_identifier() {
 #[test]
 fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     type Arm = fn(&mut Guard, &[u8]);
-    let cases: [(Arm, &str, &str, bool); 19] = [
+    let cases: [(Arm, &str, &str, bool); 20] = [
         // The + of a SIP URI percent-encoded.
         (
             Guard::restricted,
@@ -215,6 +215,7 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
             "x/7700900123",
             true,
         ),
+        (Guard::wrapped, "ada@192.0.212.240:5060", "192.0.212.240", false),
         (
             Guard::wrapped,
             "2026/11/05 09:15; +44%37700900123",
@@ -237,6 +238,14 @@ fn a_number_is_looked_for_as_it_was_dialled() {
         ("+8208718047", "8208718047", true),
         ("+8208718047", "8208718048", false),
         ("+4407700900123", "x7700900123", true),
+        // A number that is no part of the one that was read: a parameter, or what shifted into the column.
+        ("+447700900123; x=7700900456@192.0.212.9", "x/7700900456", true),
+        (
+            "sip:+447700900123@192.0.212.9;x=%2B44%37700900456",
+            "x/7700900456",
+            true,
+        ),
+        ("sip:+447700900123@192.0.212.9;user=phone", "192.0.212.9", false),
     ] {
         let known = number(raw);
         let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
