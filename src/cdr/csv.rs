@@ -386,7 +386,7 @@ fn split_quoted(delimiter: u8, quote: u8, row: &[u8], fields: &mut Vec<Field>) -
 fn is_damaged(delimiter: u8, quote: u8, field: &[u8]) -> bool {
     let ends_as_a_name = field.ends_with(&[quote]) || field.ends_with(b">");
     !ends_as_a_name
-        || memchr_iter(quote, field).count() % 2 != 0
+        || !memchr_iter(quote, field).count().is_multiple_of(2)
         || memchr3(delimiter, b'\r', b'\n', field).is_some()
 }
 

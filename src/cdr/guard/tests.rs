@@ -238,7 +238,17 @@ fn a_number_is_looked_for_as_it_was_dialled() {
         ("+8208718047", "8208718047", true),
         ("+8208718047", "8208718048", false),
         ("+4407700900123", "x7700900123", true),
-        // A number that is no part of the one that was read: a parameter, or what shifted into the column.
+    ] {
+        let known = number(raw);
+        let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
+        assert_eq!(found, expected, "{raw} in {looked}");
+    }
+}
+
+/// A parameter, or what shifted into the column. Found by `tests/fuzz_presets.rs`.
+#[test]
+fn a_number_beside_the_one_that_was_read_is_looked_for() {
+    for (raw, looked, expected) in [
         ("+447700900123; x=7700900456@192.0.212.9", "x/7700900456", true),
         (
             "sip:+447700900123@192.0.212.9;x=%2B44%37700900456",
