@@ -409,14 +409,13 @@ fn split_plain(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> bool {
         }
     }
     if !tail.is_empty() {
-        let found = match row.last_chunk() {
+        let found = if let Some(block) = row.last_chunk() {
             // Some of it was looked at already.
-            Some(block) => find(block).map(|hits| hits >> (BLOCK - tail.len())),
-            None => {
-                let mut block = [0; BLOCK];
-                block[..tail.len()].copy_from_slice(tail);
-                find(&block).map(|hits| hits & ((1 << tail.len()) - 1))
-            }
+            find(block).map(|hits| hits >> (BLOCK - tail.len()))
+        } else {
+            let mut block = [0; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            find(&block).map(|hits| hits & ((1 << tail.len()) - 1))
         };
         if !push(blocks.len() * BLOCK, found) {
             return false;
