@@ -239,7 +239,8 @@ fn refused_rows_are_listed_by_line_and_never_shown() {
         A-6,0044 7700 900123\n\
         A-7,020 7946 0958\n\
         A-8,+447700900123\n\
-        A-9,7700900125\n";
+        A-9,7700900125\n\
+        \"A\"10,07700900126\n";
     let expected = "customers.csv:2: the same subscriber as line 8: one token would have two accounts\n\
         customers.csv:3: identifies nobody (the public topic has a label here, no token)\n\
         customers.csv:5: blank\n\
@@ -247,8 +248,9 @@ fn refused_rows_are_listed_by_line_and_never_shown() {
         customers.csv:7: 3 columns, but the header row has 2\n\
         customers.csv:8: the same subscriber as line 2: one token would have two accounts\n\
         customers.csv:10: the same subscriber as line 2: one token would have two accounts\n\
-        customers.csv:11: not readable as this field's kind (records with it are rejected: number)\n";
-    let told = "cdrveil: rows=9 written=1 refused=8\n";
+        customers.csv:11: not readable as this field's kind (records with it are rejected: number)\n\
+        customers.csv:12: bytes stand between a closing quote and the delimiter\n";
+    let told = "cdrveil: rows=10 written=1 refused=9\n";
     let ran = place.tokens("--column number --epochs 2026-11", file);
     assert_eq!((ran.code, ran.err), (1, format!("{expected}{told}")));
     assert_eq!(ran.out.lines().count(), 2);

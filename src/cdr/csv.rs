@@ -3,11 +3,11 @@
 //! Bytes in, spans out: nothing here is UTF-8, nothing is copied unless a
 //! field has to be unescaped, and bytes outside changed fields stay as they
 //! came. The reading is `csv-core`'s (the oracle of the tests): LF, CRLF and a
-//! lone CR end a row, line breaks inside quotes belong to it, a quote opens a
-//! quoted field only as the field's first byte (RFC 4180), and bytes between a
-//! closing quote and the delimiter belong to the value. Unlike `csv-core`, a
-//! comment also ends at a lone CR, or it would swallow a CR-only file, and an
-//! open quote at the end is a fault.
+//! lone CR end a row, line breaks inside quotes belong to it, and a quote opens a
+//! quoted field only as the field's first byte (RFC 4180). Unlike `csv-core`, a
+//! comment also ends at a lone CR, or it would swallow a CR-only file, an open
+//! quote at the end is a fault, and so are bytes between a closing quote and the
+//! delimiter unless all readers find the same end of the field (`is_damaged`).
 
 mod escape;
 
@@ -96,6 +96,9 @@ pub enum CsvError {
     /// A quoted field that does not end.
     #[error("a quoted field has no closing quote")]
     OpenQuote,
+    /// A quoted field that goes on behind its closing quote.
+    #[error("bytes stand between a closing quote and the delimiter")]
+    Damaged,
     /// A row over 4 GiB.
     #[error("the row is too long")]
     TooLong,
@@ -117,7 +120,7 @@ pub enum Quoting {
     Plain,
     /// The bytes between the quotes are the value.
     Quoted,
-    /// The value has to be unescaped: doubled or escaped quotes, or bytes after the closing quote.
+    /// The value has to be unescaped: there are quotes in it, doubled, escaped or neither.
     QuotedEscaped,
     /// The value has to be unescaped: the dialect's escape byte is in it.
     PlainEscaped,
@@ -189,7 +192,7 @@ pub fn next_row(dialect: Dialect, buf: &[u8], at: usize, end: End) -> Step {
 ///
 /// # Errors
 ///
-/// An open quote, or a row over 4 GiB.
+/// An open quote, a damaged one, or a row over 4 GiB; `fields` are then those before it.
 pub fn split(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> Result<(), CsvError> {
     fields.clear();
     if u32::try_from(row.len()).is_err() {
@@ -359,6 +362,9 @@ fn split_quoted(delimiter: u8, quote: u8, row: &[u8], fields: &mut Vec<Field>) -
         }
         let end = find(delimiter, row, from).unwrap_or(row.len());
         if quoting != Quoting::Plain && end != from {
+            if is_damaged(delimiter, quote, &row[start..end]) {
+                return Err(CsvError::Damaged);
+            }
             quoting = Quoting::QuotedEscaped;
         }
         fields.push(field(start, end, quoting));
@@ -367,6 +373,20 @@ fn split_quoted(delimiter: u8, quote: u8, row: &[u8], fields: &mut Vec<Field>) -
         }
         start = end + 1;
     }
+}
+
+/// Whether readers disagree about a quoted field that goes on behind its closing quote: what they take for its end
+/// (`csv-core` the next delimiter, PostgreSQL the next outside of paired quotes), or whether it is one field at all.
+/// A stray quote, or a lost delimiter, made one of several; RFC 4180 (section 2) has no such field.
+///
+/// Switches write a person's name in quotes and do not double them: `""Ann" <1001>"`, `"Ann" <1001>`. Its quotes are in
+/// pairs and no delimiter or line break stands in it, so everybody finds the same end.
+#[cold]
+fn is_damaged(delimiter: u8, quote: u8, field: &[u8]) -> bool {
+    let ends_as_a_name = field.ends_with(&[quote]) || field.ends_with(b">");
+    !ends_as_a_name
+        || !memchr_iter(quote, field).count().is_multiple_of(2)
+        || memchr3(delimiter, b'\r', b'\n', field).is_some()
 }
 
 /// 64 bytes at a time: a dozen short fields cost `memchr` more in calls than in
@@ -388,14 +408,13 @@ fn split_plain(dialect: Dialect, row: &[u8], fields: &mut Vec<Field>) -> bool {
         }
     }
     if !tail.is_empty() {
-        let found = match row.last_chunk() {
+        let found = if let Some(block) = row.last_chunk() {
             // Some of it was looked at already.
-            Some(block) => find(block).map(|hits| hits >> (BLOCK - tail.len())),
-            None => {
-                let mut block = [0; BLOCK];
-                block[..tail.len()].copy_from_slice(tail);
-                find(&block).map(|hits| hits & ((1 << tail.len()) - 1))
-            }
+            find(block).map(|hits| hits >> (BLOCK - tail.len()))
+        } else {
+            let mut block = [0; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            find(&block).map(|hits| hits & ((1 << tail.len()) - 1))
         };
         if !push(blocks.len() * BLOCK, found) {
             return false;

@@ -12,6 +12,7 @@ mod run;
 mod sevens;
 mod text;
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use crate::cdr::guard::run::{Run, is_compact_date};
@@ -150,8 +151,13 @@ impl Guard {
         if keys_of_number(digits, national).any(|key| self.seen.holds(key, certain(key.len()))) {
             self.add_number(digits, national);
         }
+        if is_spelt_as(digits, national, raw) {
+            return;
+        }
         // A few plans dial other digits than E.164 has (Argentina's 15, Korea's carriers): the copies are as dialled.
-        if !is_spelt_as(digits, national, raw) && self.resembles(raw) && self.run.read_whole(raw) {
+        if !self.run.read_whole(raw) {
+            self.wrapped(raw); // beside the number, another one may stand in a parameter
+        } else if self.resembles(raw) {
             self.add_digits(raw);
         }
     }
@@ -169,20 +175,23 @@ impl Guard {
         }
     }
 
-    /// The first number, and no date, in a value that is no number as a whole, such as `*21*07700900123#`.
+    /// The numbers, and no dates, in a value that is no number as a whole, such as `*21*07700900123#`.
     pub fn wrapped(&mut self, value: &[u8]) {
-        self.first_number(value);
+        self.numbers(value);
         if value.contains(&b'%') {
-            self.each_decoding(value, Self::first_number);
+            self.each_decoding(value, Self::numbers);
         }
     }
 
-    fn first_number(&mut self, value: &[u8]) {
+    fn numbers(&mut self, value: &[u8]) {
+        if !self.resembles(value) {
+            return;
+        }
         let mut from = 0;
-        while from < value.len() && self.resembles(value) {
+        while from < value.len() {
             let end = self.run.read(value, from);
-            if self.run.digits.len() >= LEAST && !self.run.is_calendar() {
-                return self.add_whole(&value[from..end]);
+            if self.run.digits.len() >= LEAST && !self.run.is_calendar() && !ends_in_host(&value[..end]) {
+                self.add_whole(&value[from..end]);
             }
             from = end + 1;
         }
@@ -504,6 +513,13 @@ fn is_spelt_as(digits: &[u8], national: &[u8], raw: &[u8]) -> bool {
         let front = without_zeros(front.strip_prefix(b"+").unwrap_or(front));
         front.is_empty() || front == code
     })
+}
+
+/// `...@192.0.2.1`: the host of a URI, which many records share and kept fields name.
+fn ends_in_host(value: &[u8]) -> bool {
+    let host = memchr::memrchr(b'@', value).map(|at| value[at + 1..].trim_ascii_end());
+    let host = host.and_then(|host| std::str::from_utf8(host).ok());
+    host.is_some_and(|host| host.parse::<Ipv4Addr>().is_ok())
 }
 
 fn without_zeros(digits: &[u8]) -> &[u8] {

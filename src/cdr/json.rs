@@ -14,6 +14,7 @@ mod text;
 
 use std::ops::Range;
 
+use memchr::memchr2;
 use thiserror::Error;
 
 use crate::cdr::csv::End;
@@ -125,18 +126,22 @@ impl Documents {
             (None, End::Final) => return Step::Done,
             (Some(_), _) => return Step::Malformed { at },
         }
-        match (text::object_end(&buf[at..]), end) {
-            (Ok(Some(length)), _) => {
-                self.framing = framing;
-                self.resumed = false;
-                let next = at + length;
-                Step::Record {
-                    record: at..next,
-                    next,
-                }
-            }
-            (Ok(None), End::More) => Step::Incomplete,
-            (Ok(None), End::Final) | (Err(_), _) => Step::Malformed { at },
+        let next = match (text::object_end(&buf[at..]), end) {
+            (Ok(Some(length)), _) => at + length,
+            (Ok(None), End::More) => return Step::Incomplete,
+            (Ok(None), End::Final) | (Err(_), _) => return Step::Malformed { at },
+        };
+        let Some(goes_on) = goes_on(framing, &buf[next..], end) else {
+            return Step::Incomplete;
+        };
+        self.framing = framing;
+        if goes_on {
+            return Step::Malformed { at };
+        }
+        self.resumed = false;
+        Step::Record {
+            record: at..next,
+            next,
         }
     }
 
@@ -177,6 +182,22 @@ impl Documents {
         } else {
             Err(at)
         }
+    }
+}
+
+/// Whether what stands behind an object is its own rest: a stray brace ended it, and the identifiers that its first
+/// half is searched for are in the second. That is a member's name, and anything on the same line but the next
+/// object or the array's end. `None`: that takes more bytes.
+fn goes_on(framing: Framing, behind: &[u8], end: End) -> Option<bool> {
+    let mut at = text::skip_space(behind, 0);
+    while behind.get(at) == Some(&b',') {
+        at = text::skip_space(behind, at + 1);
+    }
+    match (behind.get(at), framing) {
+        (None, _) => (end == End::Final).then_some(false),
+        (Some(b'"'), _) => Some(true),
+        (Some(b'{'), _) | (Some(b']'), Framing::Array) => Some(false),
+        (Some(_), _) => Some(memchr2(b'\n', b'\r', &behind[..at]).is_none()),
     }
 }
 

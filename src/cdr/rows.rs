@@ -201,7 +201,10 @@ impl Cursor {
             Layout::Named { .. } if self.past_header => self.names.width()..=self.names.width(),
             _ => csv.layout.columns(policy.fields.len()),
         };
-        if csv::split(csv.dialect, row, &mut self.fields).is_err() || !columns.contains(&self.fields.len()) {
+        if csv::split(csv.dialect, row, &mut self.fields).is_err() {
+            return Some(Reason::Format);
+        }
+        if !columns.contains(&self.fields.len()) {
             return Some(Reason::Columns);
         }
         let swallowed = |(at, field): (usize, &Field)| {
@@ -239,7 +242,11 @@ impl Cursor {
                 }
             }
             json::Step::Incomplete => Piece::Incomplete,
-            json::Step::Malformed { .. } => self.skip(&policy.format, buffer, end, Reason::Format),
+            json::Step::Malformed { .. } => {
+                // Else the line break in front of it would be taken for that of the next line.
+                self.at = buffer.len() - buffer[self.at..].trim_ascii_start().len();
+                self.skip(&policy.format, buffer, end, Reason::Format)
+            }
             json::Step::Done => Piece::Done,
         }
     }

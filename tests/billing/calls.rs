@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use fastrand::Rng;
 
 pub const ACCOUNTS: usize = 120;
+/// The first so many customers' numbers call, too: nobody calls from a freephone number.
+const LINES: usize = 300;
 /// The billing system's time zone, and the switch's.
 pub const ZONE: &str = "Europe/London";
 /// Epochs and when they begin: at the billing cut, in the billing zone.
@@ -28,6 +30,15 @@ pub static OWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     home.chain(ported_in).chain(fixed).collect()
 });
 
+/// Numbers whose calls the called party pays: freephone ones, and lines of a service with a place's number.
+/// Freephone numbers of another network are not among them.
+pub static PAYERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    (0..30)
+        .map(freephone)
+        .chain((0..60).step_by(10).map(london))
+        .collect()
+});
+
 pub fn account(at: usize) -> String {
     format!("A-{at:04}")
 }
@@ -40,6 +51,10 @@ fn london(at: usize) -> String {
     format!("44207946{at:04}")
 }
 
+fn freephone(at: usize) -> String {
+    format!("448081570{at:03}")
+}
+
 fn american(at: usize) -> String {
     format!("1415555{:04}", 100 + at)
 }
@@ -47,6 +62,7 @@ fn american(at: usize) -> String {
 /// The number and its account. Customers who were ported out still pay for calls of before.
 pub fn customers() -> Vec<(String, usize)> {
     let numbers = (0..240).map(mobile).chain((0..60).map(london));
+    let numbers = numbers.chain((0..30).map(freephone));
     numbers
         .enumerate()
         .map(|(at, number)| (number, at % ACCOUNTS))
@@ -60,7 +76,10 @@ pub struct Call {
     pub correction: bool,
     pub start: String,
     pub seconds: u32,
+    /// Who pays.
     pub account: usize,
+    /// Whether that is the called party.
+    pub reversed: bool,
     /// E.164 with its plus, or a service code.
     pub called: String,
     /// Whether the record cannot be read and has to be rejected.
@@ -98,8 +117,11 @@ pub fn calls(count: usize, rng: &mut Rng) -> Vec<Call> {
 }
 
 fn call(at: usize, customers: &[(String, usize)], rng: &mut Rng) -> Call {
-    let (charged, account) = customers[rng.usize(..customers.len())].clone();
+    let (charged, callers) = customers[rng.usize(..LINES)].clone();
     let target = called(rng);
+    let payer = customers
+        .iter()
+        .find(|(number, _)| target[1..] == **number && PAYERS.contains(number));
     let id = format!("sw1-{at:06}");
     let mut start = start(rng);
     let seconds = *rng
@@ -132,19 +154,22 @@ fn call(at: usize, customers: &[(String, usize)], rng: &mut Rng) -> Call {
         correction: false,
         start,
         seconds,
-        account,
+        account: payer.map_or(callers, |(_, account)| *account),
+        reversed: payer.is_some(),
         called: target,
         junk,
     }
 }
 
 fn called(rng: &mut Rng) -> String {
-    match rng.u32(..20) {
+    match rng.u32(..22) {
         0..9 => format!("+{}", mobile(rng.usize(..1_000))),
         9..14 => format!("+{}", london(rng.usize(..1_000))),
         14..16 => format!("+{}", american(rng.usize(..100))),
         16 => "+442079460958".to_owned(),
         17 => "+447700900777".to_owned(),
+        18 => format!("+{}", freephone(rng.usize(..40))),
+        19 => format!("+{}", london(10 * rng.usize(..6))),
         _ => (*rng.choice(&["999", "101", "1571", "118118", "116123"]).unwrap()).to_owned(),
     }
 }

@@ -53,6 +53,8 @@ pub struct Event {
     pub id: String,
     /// The same id again, to be priced anew.
     pub correction: bool,
+    /// Whether the called party pays: the account is its own.
+    pub reversed: bool,
     pub account: String,
     pub destination: String,
     /// Local time of the default time zone.

@@ -18,7 +18,7 @@ use cdrveil::seal::opener::Opener;
 use fastrand::Rng;
 use libtest_mimic::{Arguments, Trial};
 
-use calls::{Call, EPOCHS, OWN, ZONE, account, calls};
+use calls::{Call, EPOCHS, OWN, PAYERS, ZONE, account, calls};
 use engine::{Engine, Event, Priced};
 use tariff::Destinations;
 
@@ -61,6 +61,7 @@ fn invoices_from_the_public_topic_are_equal_to_the_cent() {
         "~MOBILE-C",
         "~MAILBOX",
         "~HELPLINE",
+        "~FREEPHONE",
         "_withheld",
         ",correction,",
         " 07:59:",
@@ -85,18 +86,32 @@ fn invoices_from_the_public_topic_are_equal_to_the_cent() {
         .filter(|call| call.junk)
         .map(|call| &*call.id)
         .collect();
-    let events = public_events(&public, &accounts);
+    let events = public_events(&public, &accounts, paying);
     assert_eq!(
         events.len(),
         calls.iter().filter(|call| !call.junk).count(),
         "only what cannot be read is rejected"
     );
+    let paid_by_called = events.iter().filter(|event| event.reversed).count();
+    println!("{paid_by_called} calls are the called party's to pay");
+    let reversed = |call: &&Call| call.reversed && !call.junk;
+    assert_eq!(paid_by_called, calls.iter().filter(reversed).count());
+    assert!(paid_by_called > CALLS / 100);
     let raw = rated(folder, Destinations::Raw, &raw_events(&calls));
-    let public = rated(folder, Destinations::Public, &events);
+    let priced = rated(folder, Destinations::Public, &events);
     assert_eq!(raw.len(), CALLS - rejected.len());
-    compare(&raw, &public);
+    compare(&raw, &priced);
 
-    // That the comparison can fail: by the prefix alone, some calls have another price.
+    // That the comparison can fail: charged to the caller, some calls have another account; by the prefix alone,
+    // some have another price.
+    let to_caller = public_events(&public, &accounts, |charge, _| charge);
+    let wrong: BTreeSet<&str> = to_caller
+        .iter()
+        .filter(|event| raw[&event.id].account != event.account)
+        .map(|event| &*event.id)
+        .collect();
+    println!("charged to the caller {} calls have another account", wrong.len());
+    assert!(wrong.len() > CALLS / 100);
     let bare = |event: &Event| Event {
         destination: event.destination.split('~').next().unwrap().to_owned(),
         ..event.clone()
@@ -169,6 +184,7 @@ fn raw_events(calls: &[Call]) -> Vec<Event> {
     let event = |call: &Call| Event {
         id: call.id.clone(),
         correction: call.correction,
+        reversed: call.reversed,
         account: account(call.account),
         destination: call.called.clone(),
         start: call.start.clone(),
@@ -177,8 +193,17 @@ fn raw_events(calls: &[Call]) -> Vec<Event> {
     calls.iter().filter(|call| !call.junk).map(event).collect()
 }
 
+/// Whose token stands for the account, of the network's charge number and of a called party that pays.
+fn paying<'a>(charge: &'a str, payer: &'a str) -> &'a str {
+    if payer.is_empty() { charge } else { payer }
+}
+
 /// What it rates with cdrveil: the public records, and the accounts of their tokens.
-fn public_events(public: &str, accounts: &HashMap<String, String>) -> Vec<Event> {
+fn public_events(
+    public: &str,
+    accounts: &HashMap<String, String>,
+    paying: for<'a> fn(&'a str, &'a str) -> &'a str,
+) -> Vec<Event> {
     let event = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
         let [
@@ -191,6 +216,7 @@ fn public_events(public: &str, accounts: &HashMap<String, String>) -> Vec<Event>
             seconds,
             destination,
             _onnet,
+            payer,
             _record_id,
         ] = fields[..]
         else {
@@ -199,7 +225,8 @@ fn public_events(public: &str, accounts: &HashMap<String, String>) -> Vec<Event>
         Event {
             id: id.to_owned(),
             correction: kind == "correction",
-            account: accounts[charge].clone(),
+            reversed: !payer.is_empty(),
+            account: accounts[paying(charge, payer)].clone(),
             destination: destination.to_owned(),
             start: start.to_owned(),
             seconds: seconds.to_owned(),
@@ -234,8 +261,10 @@ fn deployment(folder: &Path, calls: &[Call], rng: &mut Rng) {
     let deck = |&(prefix, zone): &(&str, &str)| format!("{prefix},{zone}\n");
     let deck: String = tariff::DECK.iter().map(deck).collect();
     write("deck.csv", &format!("prefix,zone\n{deck}"));
-    let own: Vec<String> = OWN.iter().map(|number| format!("+{number}")).collect();
-    write("own.csv", &format!("number\n{}\n", own.join("\n")));
+    for (name, numbers) in [("own.csv", &OWN), ("payers.csv", &PAYERS)] {
+        let numbers: Vec<String> = numbers.iter().map(|number| format!("+{number}")).collect();
+        write(name, &format!("number\n{}\n", numbers.join("\n")));
+    }
     let rows: String = calls.iter().map(|call| call.row.clone() + "\n").collect();
     write("calls.csv", &rows);
     write("customers.csv", &calls::customer_file(rng));
@@ -255,8 +284,13 @@ fn pseudonymised(folder: &Path) -> String {
         behind.filter(u8::is_ascii_digit).count()
     };
     assert_eq!(
-        [told("7700900"), told("2079460"), told("14155550")],
-        [0, 0, 0],
+        [
+            told("7700900"),
+            told("2079460"),
+            told("8081570"),
+            told("14155550")
+        ],
+        [0; 4],
         "no number is public"
     );
     public

@@ -18,6 +18,7 @@ pub const DECK: &[(&str, &str)] = &[
     ("+4420794609", "CITY"),
     ("+442079460958", "SHOW"),    // one number
     ("+447700900777", "LOTTERY"), // one number
+    ("+44808", "FREEPHONE"),
     ("+1", "NORTH-AMERICA"),
     ("+1415", "FRISCO"),
     ("+14155550", "BAY"),

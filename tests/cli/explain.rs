@@ -1,4 +1,4 @@
-//! What `explain` tells of JSON records, and to a reader that goes away.
+//! What `explain` tells of a policy, of CSV and JSON records, and to a reader that goes away.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -89,4 +89,39 @@ fn a_reader_that_goes_away_is_no_fault() {
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(said, "");
+}
+
+#[test]
+fn explain_shows_the_policy_and_what_would_be_public() {
+    let place = Place::new();
+    let table = place.run("explain --config cdrveil.toml");
+    assert_eq!((table.code, table.err.as_str()), (0, ""));
+    for line in [
+        "pseudonymise phone pairwise caller",
+        "the public record's Kafka key",
+        "start of the call: chooses the epoch",
+        "appended: called_class, called_country, record_id",
+    ] {
+        assert!(table.out.contains(line), "{line}\n{}", table.out);
+    }
+    let bad = ROW.replace("07700 900002", "7700900002");
+    place.write("calls.csv", &format!("{ROW}\n{bad}\nx,y\n"));
+    let ran = place.run("explain --config cdrveil.toml calls.csv");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for part in [
+        "calls.csv/0: accepted, epoch 2026-11",
+        "calls.csv/1: rejected (number) at field \"called\": no value",
+        "calls.csv/2: rejected (columns)",
+    ] {
+        assert!(ran.out.contains(part), "{part}\n{}", ran.out);
+    }
+    let piped = place.feed("explain --config cdrveil.toml", ROW);
+    assert!(piped.out.contains("stdin: accepted"), "{}", piped.out);
+    for secret in ["7700", "234150", "1234", "hello"] {
+        assert!(
+            !(ran.out.clone() + &piped.out).contains(secret),
+            "{secret}\n{}",
+            ran.out
+        );
+    }
 }

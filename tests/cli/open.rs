@@ -1,5 +1,6 @@
-//! What `open` shows: the sealed text itself, of the layout its line claims.
+//! What `open` shows: the sealed text itself, of the layout its line claims, and nothing that was moved or cut.
 
+use cdrveil::seal::opener::Opener;
 use serde_json::Value;
 
 use crate::{APPLY, Place, ROW};
@@ -70,4 +71,80 @@ fn a_restricted_record_is_not_shown_as_a_reject() {
     ] {
         assert!(ran.err.contains(said), "{}", ran.err);
     }
+}
+
+#[test]
+fn what_was_moved_cut_or_renamed_does_not_open() {
+    let place = Place::new();
+    place.write("one.csv", &[ROW; 5].join("\n"));
+    assert_eq!(place.run(&format!("{APPLY} one.csv")).code, 0);
+    let text = place.read("r.jsonl");
+    let mut lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    lines[0]["record_id"] = "one.csv/1".into();
+    lines[1]["topic"] = "cdr.rejected".into();
+    let sealed = lines[2]["sealed"].as_str().unwrap().to_owned();
+    lines[2]["sealed"] = sealed[..sealed.len() - 8].into();
+    lines[3]["sealed"] = "AQ==".into();
+    let all: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    place.write("r.jsonl", &(all.join("\n") + "\nno line of apply\n"));
+    let ran = place.run("open --identity id.txt r.jsonl");
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.out.lines().count(),
+        1,
+        "the one that was left alone: {}",
+        ran.out
+    );
+    assert!(ran.out.contains("\"one.csv/4\""));
+    for (line, said) in [
+        (1, "changed, or moved"),
+        (2, "changed, or moved"),
+        (3, "changed, or moved"),
+        (4, "cut short"),
+        (5, "it is no line"),
+    ] {
+        let place = if line == 5 {
+            "r.jsonl:6: ".to_owned()
+        } else {
+            format!("r.jsonl:{line}: ")
+        };
+        let told = ran.err.lines().find(|text| text.contains(&place));
+        assert!(
+            told.is_some_and(|text| text.contains(said)),
+            "{place}{said}\n{}",
+            ran.err
+        );
+    }
+    assert!(
+        ran.err.ends_with("cdrveil: 5 records did not open\n"),
+        "{}",
+        ran.err
+    );
+
+    place.write("r.jsonl", &text);
+    assert_eq!(
+        place.run("open --identity id.txt --domain billing r.jsonl").code,
+        0
+    );
+    let other = place.run("open --identity id.txt --domain fraud r.jsonl");
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    place.write("other.txt", Opener::new_identity().0.expose());
+    let stranger = place.run("open --identity other.txt r.jsonl");
+    assert_eq!(stranger.code, 1);
+    assert!(
+        stranger.err.contains("sealed to other recipients"),
+        "{}",
+        stranger.err
+    );
+    place.write("other.txt", "AGE-SECRET-KEY-1NONSENSE\n");
+    let broken = place.run("open --identity other.txt r.jsonl");
+    assert_eq!(broken.code, 78);
+    assert!(
+        broken.err.contains("line 1 is not an age identity") && !broken.err.contains("NONSENSE"),
+        "{}",
+        broken.err
+    );
 }

@@ -8,7 +8,7 @@
 
 use memchr::{memchr2, memchr3};
 
-use super::{CsvError, Dialect, Field, Quoting, field};
+use super::{CsvError, Dialect, Field, Quoting, field, is_damaged};
 
 /// As the other dialects' `row_end`: a quote opens a field only as its first byte.
 pub(super) fn row_end(
@@ -54,6 +54,11 @@ pub(super) fn split(
             end += if row[end] == escape { 2 } else { 1 };
         }
         let end = end.min(row.len());
+        if let Some(quote) = dialect.quote.filter(|_| quoted && end != from)
+            && is_damaged(dialect.delimiter, quote, &row[start..end])
+        {
+            return Err(CsvError::Damaged);
+        }
         let quoting = match quoted {
             true => Quoting::QuotedEscaped,
             false if row[start..end].contains(&escape) => Quoting::PlainEscaped,
@@ -156,7 +161,7 @@ fn closing_quote(quote: u8, escape: u8, buf: &[u8], open: usize) -> Result<usize
 
 #[cfg(test)]
 mod tests {
-    use crate::cdr::csv::{Dialect, End, Step, next_row, split, value, write_value};
+    use crate::cdr::csv::{CsvError, Dialect, End, Step, next_row, split, value, write_value};
 
     const QUOTED: Dialect = Dialect {
         delimiter: b',',
@@ -201,11 +206,22 @@ mod tests {
             (QUOTED, r#"a\,"b,c"#, &[&[r#"a,"b"#, "c"]]),
             (QUOTED, r#"\"a,b"#, &[&[r#""a"#, "b"]]),
             (QUOTED, "\"a\",b", &[&["a", "b"]]),
-            (QUOTED, r#""a"x\,y,b"#, &[&["ax,y", "b"]]),
+            (QUOTED, r#""a\\" <x>,b"#, &[&[r"a\ <x>", "b"]]),
             (QUOTED, "a,b\\\n\"c\",d", &[&["a", "b\\"], &["c", "d"]]),
         ];
         for (dialect, text, expected) in cases {
             assert_eq!(read(*dialect, text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_a_closing_quote_are_a_fault() {
+        for row in [r#""a"x\,y,b"#, r#""a"\x,b"#, r#"\a,"b"c"#] {
+            assert_eq!(
+                split(QUOTED, row.as_bytes(), &mut Vec::new()),
+                Err(CsvError::Damaged),
+                "{row}"
+            );
         }
     }
 

@@ -175,7 +175,7 @@ fn what_is_an_identifier() {
 #[test]
 fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
     type Arm = fn(&mut Guard, &[u8]);
-    let cases: [(Arm, &str, &str, bool); 18] = [
+    let cases: [(Arm, &str, &str, bool); 20] = [
         // The + of a SIP URI percent-encoded.
         (
             Guard::restricted,
@@ -208,6 +208,14 @@ fn identifiers_that_were_not_seen_because_of_how_they_are_written() {
         (Guard::restricted, "12026110511", "n/1/2026/11.05/77", true),
         (Guard::restricted, "12026110511", "1/20261105/77", false),
         (Guard::wrapped, "0.0123; x=447700900123", "07700900123", true),
+        // Behind an address, whose digits come first.
+        (
+            Guard::wrapped,
+            "f4@192.0.212.240;07700900123",
+            "x/7700900123",
+            true,
+        ),
+        (Guard::wrapped, "ada@192.0.212.240:5060", "192.0.212.240", false),
         (
             Guard::wrapped,
             "2026/11/05 09:15; +44%37700900123",
@@ -230,6 +238,24 @@ fn a_number_is_looked_for_as_it_was_dialled() {
         ("+8208718047", "8208718047", true),
         ("+8208718047", "8208718048", false),
         ("+4407700900123", "x7700900123", true),
+    ] {
+        let known = number(raw);
+        let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
+        assert_eq!(found, expected, "{raw} in {looked}");
+    }
+}
+
+/// A parameter, or what shifted into the column. Found by `tests/fuzz_presets.rs`.
+#[test]
+fn a_number_beside_the_one_that_was_read_is_looked_for() {
+    for (raw, looked, expected) in [
+        ("+447700900123; x=7700900456@192.0.212.9", "x/7700900456", true),
+        (
+            "sip:+447700900123@192.0.212.9;x=%2B44%37700900456",
+            "x/7700900456",
+            true,
+        ),
+        ("sip:+447700900123@192.0.212.9;user=phone", "192.0.212.9", false),
     ] {
         let known = number(raw);
         let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));

@@ -141,7 +141,11 @@ fn objects_one_or_many() {
     let cases: &[(&str, &[&str])] = &[
         ("{\"a\":1}", &["{\"a\":1}"]),
         ("{\"a\":1}\n{\"a\":2}\n", &["{\"a\":1}", "{\"a\":2}"]),
-        ("{\"a\":1} trailing", &["{\"a\":1}", "!format  trailing"]),
+        ("{\"a\":1} trailing", &["!format {\"a\":1} trailing"]),
+        (
+            "{\"a\":1}\n{\"a\":2\n{\"a\":3}",
+            &["{\"a\":1}", "!format {\"a\":2", "{\"a\":3}"],
+        ),
         ("{\"a\":", &["!format {\"a\":"]),
         ("", &[]),
     ];
@@ -198,6 +202,29 @@ fn one_fault_in_json_lines_costs_its_own_line() {
             "[\n{\"a\":1},\n{\"a\":},,\n{\"a\":3},\n{\"a\":4}\n]\n",
             ",,",
             &["{\"a\":1}", "{\"a\":}", "{\"a\":3}", "{\"a\":4}"],
+        ),
+        // Commas between lines are none of the objects'.
+        ("{\"a\":1},\n{\"a\":2},\n", ",,", &["{\"a\":1}", "{\"a\":2}"]),
+        // A stray brace: what it ended goes on behind it.
+        (
+            "{\"a\":1}\n{\"a\":2},\"b\":3}\n{\"a\":4}",
+            "{\"a\":2},\"b\":3}",
+            &["{\"a\":1}", "{\"a\":4}"],
+        ),
+        (
+            "{\"a\":1}\n{\"a\":2}}\n{\"a\":4}",
+            "{\"a\":2}}",
+            &["{\"a\":1}", "{\"a\":4}"],
+        ),
+        (
+            "{\n \"a\":1}\n \"b\":3\n}\n{\"a\":4}",
+            "{\n \"a\":1}\n \"b\":3\n}",
+            &["{\"a\":4}"],
+        ),
+        (
+            "[{\"a\":1}\"b\":2},\n{\"a\":3}]",
+            "[{\"a\":1}\"b\":2},",
+            &["{\"a\":3}"],
         ),
         // Elements of an array on one line would be objects of their own: none of them is taken.
         (

@@ -112,7 +112,9 @@ impl CsvScratch {
         let dialect = csv.dialect;
         let plan = match &csv.layout {
             Layout::Plain => {
-                csv::split(dialect, step.record, &mut self.cells).map_err(|_| Reason::Format)?;
+                if csv::split(dialect, step.record, &mut self.cells).is_err() {
+                    return Err(misquoted(&csv.layout, &step, self.cells.len()));
+                }
                 if self.cells.len() != step.policy.fields.len() {
                     return Err(Reason::Columns.into());
                 }
@@ -132,8 +134,10 @@ impl CsvScratch {
     }
 
     /// Brings the cells of a row to their fields; the plan of its shape.
-    fn arrange(&mut self, step: &Step<'_>, dialect: Dialect, layout: &Layout) -> Result<usize, Reason> {
-        csv::split(dialect, step.record, &mut self.row).map_err(|_| Reason::Format)?;
+    fn arrange(&mut self, step: &Step<'_>, dialect: Dialect, layout: &Layout) -> Result<usize, Refusal> {
+        if csv::split(dialect, step.record, &mut self.row).is_err() {
+            return Err(misquoted(layout, step, self.row.len()));
+        }
         self.cells.clear();
         self.cells.resize(step.policy.fields.len(), Field::ABSENT);
         match layout {
@@ -152,7 +156,7 @@ impl CsvScratch {
                 let shape = &shapes[plan];
                 let too_many = self.row.len() > shape.columns.len() && *unlisted == Unlisted::Reject;
                 if self.row.len() < shape.least || too_many {
-                    return Err(Reason::Columns);
+                    return Err(Reason::Columns.into());
                 }
                 self.inside.restart(nested.len());
                 for (&column, &cell) in shape.columns.iter().zip(&self.row) {
@@ -166,14 +170,14 @@ impl CsvScratch {
                     }
                 }
                 if *unlisted == Unlisted::Reject && self.inside.has_others() {
-                    return Err(Reason::Columns);
+                    return Err(Reason::Columns.into());
                 }
                 Ok(plan)
             }
             Layout::Named { .. } => {
                 let header = step.origin.header.ok_or(Reason::Columns)?;
                 if self.row.len() != header.width() {
-                    return Err(Reason::Columns);
+                    return Err(Reason::Columns.into());
                 }
                 for (cell, column) in self.cells.iter_mut().zip(header.columns()) {
                     *cell = column.map_or(Field::ABSENT, |column| self.row[column]);
@@ -429,6 +433,30 @@ impl CsvScratch {
             step.guard.dropped(&step.record[field.range()]);
         }
         step.release()
+    }
+}
+
+/// A row whose quotes cannot be read from this column on, and the field it belongs to: where record types differ in
+/// their columns nobody knows.
+#[cold]
+fn misquoted(layout: &Layout, step: &Step<'_>, column: usize) -> Refusal {
+    let field = match layout {
+        Layout::Plain => Some(column),
+        Layout::Named { .. } => step
+            .origin
+            .header
+            .and_then(|header| header.columns().iter().position(|&at| at == Some(column))),
+        Layout::Shapes { shapes, .. } => match &shapes[..] {
+            [only] => match only.columns.get(column) {
+                Some(Column::Field(field)) => Some(*field),
+                Some(Column::Nested(_)) | None => None,
+            },
+            _ => None,
+        },
+    };
+    Refusal {
+        reason: Reason::Format,
+        field: field.filter(|&field| field < step.policy.fields.len()),
     }
 }
 

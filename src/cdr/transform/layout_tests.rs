@@ -262,12 +262,25 @@ fn an_escape_between_the_digits_of_a_copy_hides_nothing() {
         &["!leak", "*,,@,x41555\\50999,r | a=4155550101"],
     );
     let plain = format!("{UNIX}columns = [\"a\", \"b\", \"t\", \"k\"]");
-    // Bytes behind a closing quote go on with the value; a backslash is a byte like any other.
-    holds(&plain, "4155550101,,@,\"41555\"50101\n", &["!leak"]);
+    // So do quotes that nobody doubled; a backslash is a byte like any other.
+    holds(&plain, "4155550101,,@,\"41555\"50101>\n", &["!leak"]);
     holds(
         &plain,
         "4155550101,,@,41555\\50101\n",
         &["*,,@,41555\\50101,r | a=4155550101"],
+    );
+}
+
+/// Found by `tests/fuzz_presets.rs`: a stray quote behind the address made one value of two, without a number of its
+/// own, and the number's copy in a kept column went out.
+#[test]
+fn a_stray_quote_hides_no_number_in_another_field() {
+    let named =
+        format!("{UNIX}columns = [\"a\", \"b\", \"t\", \"k\"]\nheader = \"name\"\noptional = [\"b\"]");
+    holds(
+        &named,
+        "a,b,t,k\n\"4155550101\",\"\",@,\"x/4155550101\"\n\"f4@192.0.2.7\"\",\"4155550101\",\"\",@,\"x/4155550101\"\n",
+        &["header", "!leak", "!format"],
     );
 }
 

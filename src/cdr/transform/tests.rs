@@ -123,7 +123,9 @@ fn csv_fields_by_action() {
         (steps, prefix, "1,example.net", "number b"),
         ("\"keep\"", "\"keep\"", "x", "columns "),
         ("\"keep\"", "\"keep\"", "x,y,z", "columns "),
-        ("\"keep\"", "\"keep\"", "x,\"y", "format "),
+        ("\"keep\"", "\"keep\"", "x,\"y", "format b"),
+        ("\"drop\"", "\"keep\"", "\"x\"1,y", "format a"),
+        ("\"drop\"", "\"keep\"", "\"\"x\" <1>\",y", ",y"),
     ];
     let mut wrong = Vec::new();
     for (a, b, fields, expected) in cases {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::cdr::csv::{self, Dialect, Field};
+use crate::cdr::csv::{self, CsvError, Dialect, Field};
 use crate::cdr::policy::{self, Action, Policy, Scope};
 use crate::cdr::transform::subscribers::{Subscribers, Unmapped};
 use crate::config::Config;
@@ -47,6 +47,8 @@ struct Served {
 pub(super) enum Refused {
     #[error("{0} columns, but the header row has {1}")]
     Columns(usize, usize),
+    #[error("{0}")]
+    Unreadable(#[from] CsvError),
     #[error("{0}")]
     Unmapped(#[from] Unmapped),
     #[error("the same subscriber as line {0}: one token would have two accounts")]
@@ -145,8 +147,8 @@ impl Plan {
 
     /// Reads one row's subscriber.
     pub(super) fn read(&mut self, row: &[u8]) -> Result<(), Refused> {
-        let split = csv::split(self.dialect, row, &mut self.cells);
-        if split.is_err() || self.cells.len() != self.columns {
+        csv::split(self.dialect, row, &mut self.cells)?;
+        if self.cells.len() != self.columns {
             return Err(Refused::Columns(self.cells.len(), self.columns));
         }
         let value = csv::value(self.dialect, row, self.cells[self.column], &mut self.unquoted);
