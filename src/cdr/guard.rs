@@ -73,9 +73,12 @@ impl Guard {
     /// Notes a value that will be public, and the field it came from.
     #[inline]
     pub fn look(&mut self, field: usize, value: &[u8]) {
-        if value.len() < LEAST {
-            return;
+        if value.len() >= LEAST {
+            self.look_closely(field, value);
         }
+    }
+
+    fn look_closely(&mut self, field: usize, value: &[u8]) {
         let percent = each_stretch(value, |stretch| {
             let mut found = false;
             stretch.each_seven(|seven| {
@@ -155,9 +158,13 @@ impl Guard {
             return;
         }
         // A few plans dial other digits than E.164 has (Argentina's 15, Korea's carriers): the copies are as dialled.
+        let glance = self.glance(raw);
+        if !glance.resembles && !glance.percent {
+            return;
+        }
         if !self.run.read_whole(raw) {
             self.wrapped(raw); // beside the number, another one may stand in a parameter
-        } else if self.resembles(raw) {
+        } else if glance.resembles {
             self.add_digits(raw);
         }
     }
@@ -330,10 +337,15 @@ impl Guard {
     }
 
     /// The field of the first noted value that holds one of the identifiers.
+    #[inline]
     pub fn leak(&mut self) -> Option<usize> {
         if self.index.entries.is_empty() {
             return None;
         }
+        self.search_all()
+    }
+
+    fn search_all(&mut self) -> Option<usize> {
         let mut start = 0;
         for at in 0..self.suspects.len() {
             let Suspect { end, field } = self.suspects[at];
