@@ -4,11 +4,13 @@
 //! one whose check value was written down never becomes a key; every fault is
 //! reported at once, at its line, and shows nothing of the material.
 
+pub mod destruction;
 mod material;
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,7 +21,10 @@ use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Status, faults};
 use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
 use crate::secret::Secret;
-use crate::settings::{Fault, Source};
+use crate::settings::{Fault, Source, Span};
+
+/// In a trial 1,159 of 20,000 calls, and 6 % of the money, came later than their key was kept.
+const LATE_WINDOW: Duration = Duration::from_secs(90 * 86_400);
 
 /// A keyring that was read, with what is worth knowing about where it came from.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct LoadedKeyring {
     pub sources: Vec<String>,
     /// Where each key's `activate_at` is written, in the keyring's order, to say something of it.
     pub starts: Vec<Fault>,
+    /// For how long after its window a key's late records may still come.
+    pub late_window: Duration,
     /// What is allowed but should be looked at.
     pub warnings: Vec<Fault>,
 }
@@ -66,6 +73,8 @@ pub struct Outline {
     pub sources: Vec<String>,
     /// What is wrong with each one's material; empty unless it was looked at.
     pub faults: Vec<Option<String>>,
+    /// For how long after its window a key's late records may still come.
+    pub late_window: Duration,
 }
 
 /// Reads a keyring file alone: no material, no command.
@@ -86,7 +95,7 @@ pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
             let entry = KeyEntry {
                 id,
                 activate_at,
-                status: settings.status.into(),
+                status: settings.status(),
                 kcv: settings.kcv.as_ref().and_then(|kcv| kcv.as_ref().parse().ok()),
                 key: None,
             };
@@ -102,6 +111,7 @@ pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
         epochs: keyring::outline(entries),
         sources,
         faults: Vec::new(),
+        late_window: file.epochs.late_window.0,
     })
 }
 
@@ -169,6 +179,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         content_hash,
         sources,
         starts,
+        late_window: file.epochs.late_window.0,
         warnings: material::loose_permissions(path).into_iter().collect(),
     })
 }
@@ -179,7 +190,24 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
 struct KeyringFile {
     version: Spanned<u32>,
     #[serde(default)]
+    epochs: EpochSettings,
+    #[serde(default)]
     key: Vec<Spanned<KeySettings>>,
+}
+
+/// `[epochs]` as typed: what holds for every epoch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EpochSettings {
+    late_window: Span,
+}
+
+impl Default for EpochSettings {
+    fn default() -> Self {
+        Self {
+            late_window: Span(LATE_WINDOW),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -189,8 +217,7 @@ struct KeySettings {
     activate_at: Spanned<Datetime>,
     material: Option<Spanned<Material>>,
     kcv: Option<Spanned<String>>,
-    #[serde(default)]
-    status: StatusSetting,
+    status: Option<Spanned<StatusSetting>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -213,6 +240,11 @@ impl From<StatusSetting> for Status {
 }
 
 impl KeySettings {
+    fn status(&self) -> Status {
+        let typed = self.status.as_ref().map(|status| *status.as_ref());
+        typed.unwrap_or_default().into()
+    }
+
     fn span_of(&self, fault: &KeyringFault) -> Range<usize> {
         let material = self.material.as_ref().map(Spanned::span);
         let kcv = self.kcv.as_ref().map(Spanned::span);
@@ -324,7 +356,7 @@ fn checked(
         (Some(id), Some(activate_at), Some(key), Some(kcv)) => Ok(KeyEntry {
             id,
             activate_at,
-            status: settings.status.into(),
+            status: settings.status(),
             kcv,
             key,
         }),
@@ -371,9 +403,9 @@ fn checked_key(
         return Ok(None);
     };
     let fault = |message: String| source.fault(material.span(), format!("key \"{id}\": {message}"));
-    if matches!(settings.status, StatusSetting::Destroyed) {
+    if settings.status() == Status::Destroyed {
         return Err(fault(format!(
-            "{} is named but the key is destroyed: delete the material, then this line",
+            "{} is named but the key is destroyed: `cdrveil keys destroy {id}` wipes the material, then removes this line",
             material.as_ref()
         )));
     }

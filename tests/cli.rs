@@ -5,6 +5,8 @@
 mod apply;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/learn.rs"]
 mod learn;
 #[path = "cli/maps.rs"]
@@ -507,6 +509,7 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
         "min_block",
         "record_id",
         "headers",
+        "late_window",
         "status",
         "security.protocol",
     ] {
@@ -537,6 +540,7 @@ fn every_key_is_in_the_sample_files() {
         ("policy.toml", "[output]\n", "[output]\nzzz = 1\n"),
         ("policy.toml", "{ action =", "{ zzz = 1, action ="),
         ("keyring.toml", "version = 1", "version = 1\nzzz = 1"),
+        ("keyring.toml", "[epochs]", "[epochs]\nzzz = 1"),
         ("keyring.toml", "id = \"2026-11\"", "id = \"2026-11\"\nzzz = 1"),
     ] {
         let place = Place::new();
@@ -1023,6 +1027,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys new",
         "keys list",
         "keys check",
+        "keys destroy",
     ] {
         let help = place.run(&format!("{verb} --help"));
         assert_eq!((help.code, help.err.as_str()), (0, ""), "{verb}");
@@ -1053,6 +1058,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "apply --config cdrveil.toml --public p",
         "keys",
         "keys new --id UPPER --keyring k",
+        "keys destroy",
         "check +447700900001",
     ] {
         let ran = place.run(words);

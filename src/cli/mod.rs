@@ -77,7 +77,7 @@ enum Verb {
     Apply(apply::Args),
     /// Open restricted and rejected records with an age identity
     Open(open::Args),
-    /// Make, list and check epoch keys
+    /// Make, list, check and destroy epoch keys
     Keys(keys::KeysArgs),
     /// Map customer master data to tokens, so that billing can find a token's account
     Tokens(tokens::Args),
@@ -109,7 +109,13 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Apply(args) => apply::run(&args),
         Verb::Open(args) => open::run(&args),
-        Verb::Keys(args) => keys::run(&args, Timestamp::now(), &mut io::stdout(), &mut io::stderr()),
+        Verb::Keys(args) => keys::run(
+            &args,
+            Timestamp::now(),
+            &mut io::stdin().lock(),
+            &mut io::stdout(),
+            &mut io::stderr(),
+        ),
         Verb::Tokens(args) => tokens::run(&args),
         Verb::Learn(args) => learn::run(&args),
         Verb::Explain(args) => explain::run(&args),

@@ -190,14 +190,20 @@ impl Keyring {
     /// 16 hex digits over ids, windows, key check values and statuses: equal on
     /// instances that agree. Tells nothing about the keys.
     pub fn fingerprint(&self) -> String {
-        let line = |epoch: &Epoch| {
-            let kcv = epoch.kcv.map_or_else(|| "-".to_owned(), |kcv| kcv.to_string());
-            let start = epoch.activate_at.as_millis();
-            format!("{} {start} {kcv} {}\n", epoch.id, epoch.status)
-        };
-        let text: String = self.epochs.iter().map(line).collect();
-        data_encoding::HEXLOWER.encode(&sha256(text.as_bytes())[..8])
+        fingerprint(&self.epochs)
     }
+}
+
+/// As [`Keyring::fingerprint`], of epochs that were only read: the same, as long as the key
+/// check values written down are the keys'.
+pub fn fingerprint(epochs: &[Epoch]) -> String {
+    let line = |epoch: &Epoch| {
+        let kcv = epoch.kcv.map_or_else(|| "-".to_owned(), |kcv| kcv.to_string());
+        let start = epoch.activate_at.as_millis();
+        format!("{} {start} {kcv} {}\n", epoch.id, epoch.status)
+    };
+    let text: String = epochs.iter().map(line).collect();
+    data_encoding::HEXLOWER.encode(&sha256(text.as_bytes())[..8])
 }
 
 /// A fault of one entry.
