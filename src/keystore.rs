@@ -86,11 +86,60 @@ pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
     let source = read(path).map_err(|fault| vec![fault])?;
     let file = parse(&source).map_err(|fault| vec![fault])?;
     let mut found = Vec::new();
+    let entries = written_entries(&source, &file, &mut found);
+    outlined(&file, entries, found)
+}
+
+/// As [`outline`], with every fault that shows without the keys: what it refuses does not load anywhere.
+///
+/// # Errors
+///
+/// As [`outline`], and entries that contradict themselves or each other.
+pub fn outline_strictly(path: &Path) -> Result<Outline, Vec<Fault>> {
+    let source = read(path).map_err(|fault| vec![fault])?;
+    let file = parse(&source).map_err(|fault| vec![fault])?;
+    let mut found = Vec::new();
+    let entries = written_entries(&source, &file, &mut found);
+    for (entry, settings) in &entries {
+        found.extend(checked_kcv(&source, settings, None).err());
+        let destroyed = entry.status == Status::Destroyed;
+        if let Some(material) = settings.material.as_ref().filter(|_| destroyed) {
+            found.push(named_though_destroyed(&source, settings, material));
+        } else if settings.kcv.is_none() && !destroyed {
+            let message = format!(
+                "key \"{}\" has no kcv: `cdrveil keys check` where the key is tells it",
+                entry.id
+            );
+            found.push(source.fault(settings.id.span(), message));
+        }
+    }
+    let known: Vec<KeyEntry> = entries.iter().map(|(entry, _)| entry.clone()).collect();
+    for fault in keyring::faults(&known) {
+        match entries.get(fault.entry) {
+            // The key was not looked for.
+            Some((_, settings))
+                if matches!(fault.fault, KeyringFault::NoMaterial(_)) && settings.material.is_some() => {}
+            Some((_, settings)) => {
+                found.push(source.fault(settings.span_of(&fault.fault), fault.to_string()))
+            }
+            None if found.is_empty() => found.push(source.fault(file.version.span(), fault.to_string())),
+            None => {}
+        }
+    }
+    outlined(&file, entries, found)
+}
+
+/// The entries as written, without their keys; those that cannot be placed in time are faults.
+fn written_entries<'a>(
+    source: &Source,
+    file: &'a KeyringFile,
+    found: &mut Vec<Fault>,
+) -> Vec<(KeyEntry, &'a KeySettings)> {
     let mut read = Vec::new();
     for key in &file.key {
         let settings = key.as_ref();
-        let id = note(&mut found, checked_id(&source, settings));
-        let activate_at = note(&mut found, checked_start(&source, settings));
+        let id = note(found, checked_id(source, settings));
+        let activate_at = note(found, checked_start(source, settings));
         if let (Some(id), Some(activate_at)) = (id, activate_at) {
             let entry = KeyEntry {
                 id,
@@ -99,14 +148,26 @@ pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
                 kcv: settings.kcv.as_ref().and_then(|kcv| kcv.as_ref().parse().ok()),
                 key: None,
             };
-            read.push((entry, settings.source_text()));
+            read.push((entry, settings));
         }
     }
+    read
+}
+
+fn outlined(
+    file: &KeyringFile,
+    mut entries: Vec<(KeyEntry, &KeySettings)>,
+    found: Vec<Fault>,
+) -> Result<Outline, Vec<Fault>> {
     if !found.is_empty() {
         return Err(found);
     }
-    read.sort_by_key(|(entry, _)| entry.activate_at);
-    let (entries, sources) = read.into_iter().unzip();
+    entries.sort_by_key(|(entry, _)| entry.activate_at);
+    let sources = entries
+        .iter()
+        .map(|(_, settings)| settings.source_text())
+        .collect();
+    let entries = entries.into_iter().map(|(entry, _)| entry).collect();
     Ok(Outline {
         epochs: keyring::outline(entries),
         sources,
@@ -404,10 +465,7 @@ fn checked_key(
     };
     let fault = |message: String| source.fault(material.span(), format!("key \"{id}\": {message}"));
     if settings.status() == Status::Destroyed {
-        return Err(fault(format!(
-            "{} is named but the key is destroyed: `cdrveil keys destroy {id}` wipes the material, then removes this line",
-            material.as_ref()
-        )));
+        return Err(named_though_destroyed(source, settings, material));
     }
     let ran;
     let bytes = if let Some(bytes) = still {
@@ -421,6 +479,14 @@ fn checked_key(
     let key =
         material::parse(bytes).map_err(|weakness| fault(format!("{} {weakness}", material.as_ref())))?;
     Ok(Some(key))
+}
+
+fn named_though_destroyed(source: &Source, settings: &KeySettings, material: &Spanned<Material>) -> Fault {
+    let (id, name) = (settings.id.as_ref(), material.as_ref());
+    let message = format!(
+        "key \"{id}\": {name} is named but the key is destroyed: `cdrveil keys destroy {id}` wipes the material, then removes this line"
+    );
+    source.fault(material.span(), message)
 }
 
 fn checked_kcv(
@@ -445,5 +511,7 @@ fn checked_kcv(
     }
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

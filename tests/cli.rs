@@ -1027,7 +1027,9 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys new",
         "keys list",
         "keys check",
+        "keys diff",
         "keys destroy",
+        "keys selftest",
     ] {
         let help = place.run(&format!("{verb} --help"));
         assert_eq!((help.code, help.err.as_str()), (0, ""), "{verb}");

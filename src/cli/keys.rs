@@ -1,11 +1,13 @@
-//! `cdrveil keys new | list | check | destroy`: the security team's verbs over `keyring.toml`.
+//! `cdrveil keys new | list | check | diff | destroy | selftest`: the security team's verbs over `keyring.toml`.
 //!
 //! Invariant: key bytes go to a file that is created here and nowhere else, and
 //! no verb prints a key; `destroy` alone writes the keyring and overwrites files.
 
 mod check;
 mod destroy;
+mod diff;
 mod new;
+mod selftest;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, Write};
@@ -19,7 +21,9 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::keys::check::{CheckArgs, check};
 use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy, late_until};
+use crate::cli::keys::diff::{DiffArgs, diff};
 use crate::cli::keys::new::{NewArgs, new};
+use crate::cli::keys::selftest::selftest;
 use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::Epoch;
@@ -49,6 +53,11 @@ enum KeysCommand {
     ///
     /// Exits with 0 when all is well, 1 when something should be done, 78 when the keyring does not load.
     Check(CheckArgs),
+    /// Explain an edit of the keyring in words, and whether the running daemon takes it.
+    ///
+    /// Reads the two files alone: no key, no command; keys are told apart by their key check values.
+    /// Exits with 0 when the edit is taken, 1 when it is refused, 78 when a file does not load.
+    Diff(DiffArgs),
     /// Destroy a key: wipe its file, leave a tombstone in the keyring, print a certificate.
     ///
     /// Asks for the id again. Refuses a key that calls may still need: one in use, and one whose late records may
@@ -56,6 +65,10 @@ enum KeysCommand {
     /// Exits with 0 when the key is gone, 1 when it may still be needed, 70 when it could not be finished,
     /// 78 when the keyring does not load or a file holds another key.
     Destroy(DestroyArgs),
+    /// Ask this build and machine for the known answers of its cryptography (RFC 4231, RFC 5869, a token).
+    ///
+    /// The daemon does the same at its start. Exits with 0 when all are right, 70 when one is wrong.
+    Selftest,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +100,8 @@ pub fn run(
         KeysCommand::New(args) => new(args, now, stdout, stderr),
         KeysCommand::List(args) => list(args, now, stdout, stderr),
         KeysCommand::Check(args) => check(args, now, stdout, stderr),
+        KeysCommand::Diff(args) => diff(args, now, stdout, stderr),
+        KeysCommand::Selftest => selftest(stdout),
         KeysCommand::Destroy(args) => {
             let mut terminal = Terminal {
                 stdin,

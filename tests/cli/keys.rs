@@ -283,3 +283,258 @@ fn check_names_what_is_due_and_what_went_too_early() {
         wrong.err
     );
 }
+
+/// `keys diff` of two keyrings, on 20 November 2026.
+fn diff(place: &Place, old: &str, new: &str) -> Ran {
+    place.write("old.toml", old);
+    place.write("new.toml", new);
+    place.run("keys diff old.toml new.toml --at 2026-11-20T00:00:00Z")
+}
+
+const EPOCHS: &str = "version = 1
+[[key]]
+id = \"2026-10\"
+activate_at = 2026-10-01T00:00:00Z
+material = { file = \"none/2026-10.key\" }
+kcv = \"00000010\"
+[[key]]
+id = \"2026-11\"
+activate_at = 2026-11-01T00:00:00Z
+material = { exec = [\"touch\", \"ran\"] }
+kcv = \"00000011\"
+";
+
+fn and(id: &str, from: &str) -> String {
+    format!(
+        "{EPOCHS}[[key]]\nid = \"{id}\"\nactivate_at = {from}\nmaterial = {{ file = \"{id}.key\" }}\nkcv = \"00000012\"\n"
+    )
+}
+
+#[test]
+fn diff_tells_an_edit_in_words_without_a_key() {
+    let place = Place::new();
+    let next = and("2026-12", "2026-12-01T00:00:00+01:00");
+    let destroyed = EPOCHS
+        .replace("material = { file = \"none/2026-10.key\" }\n", "")
+        .replacen("kcv", "status = \"destroyed\"\nkcv", 1);
+    let compromised = and("2026-11b", "2026-11-22T09:00:00Z").replace(
+        "kcv = \"00000011\"\n",
+        "kcv = \"00000011\"\nstatus = \"compromised\"\n",
+    );
+    let cases: [(&str, &str, i32, &[&str]); 9] = [
+        (
+            &format!("# a remark\n{EPOCHS}"),
+            EPOCHS,
+            0,
+            &[
+                "  nothing changes\n",
+                "  every call gets the tokens it got\n",
+                "  takes this edit while it runs\n",
+            ],
+        ),
+        (
+            &next,
+            EPOCHS,
+            0,
+            &[
+                "  2026-11          ends 2026-11-30T23:00:00Z instead of never\n",
+                "  2026-12          added: calls from 2026-11-30T23:00:00Z on, kcv 00000012, enabled\n",
+                "  calls from 2026-11-30T23:00:00Z on: 2026-12.… under kcv 00000012 (before: 2026-11.… under kcv 00000011)\n",
+                "  at 2026-11-20T00:00:00Z calls up to 2026-11-21T00:00:00Z may be written already\n",
+                "  takes this edit while it runs\n",
+            ],
+        ),
+        (
+            &compromised,
+            EPOCHS,
+            0,
+            &[
+                "  2026-11          ends 2026-11-22T09:00:00Z instead of never\n",
+                "  2026-11          status compromised instead of enabled\n",
+                "  2026-11b         added: calls from 2026-11-22T09:00:00Z on, kcv 00000012, enabled\n",
+                "  calls from 2026-11-22T09:00:00Z on: 2026-11b.… under",
+            ],
+        ),
+        (
+            &and("2026-11b", "2026-11-20T23:00:00Z"),
+            EPOCHS,
+            1,
+            &["  refused: key \"2026-11b\" is new and begins at 2026-11-20T23:00:00Z, which is past"],
+        ),
+        (
+            &destroyed,
+            EPOCHS,
+            0,
+            &[
+                "  2026-10          status destroyed instead of enabled\n",
+                "  2026-10          material from - instead of file none/2026-10.key\n",
+                "  calls from 2026-10-01T00:00:00Z to 2026-11-01T00:00:00Z: rejected, the key of \"2026-10\" is destroyed (before: 2026-10.…",
+            ],
+        ),
+        (
+            EPOCHS,
+            &destroyed,
+            1,
+            &["  refused: key \"2026-10\" is destroyed and cannot come back"],
+        ),
+        (
+            &EPOCHS
+                .replace("2026-10-01", "2026-09-01")
+                .replace("00000011", "00000099"),
+            EPOCHS,
+            1,
+            &[
+                "  2026-10          moved: begins 2026-09-01T00:00:00Z instead of 2026-10-01T00:00:00Z\n",
+                "  2026-11          another key: kcv 00000099 instead of 00000011\n",
+                "  calls from 2026-09-01T00:00:00Z to 2026-10-01T00:00:00Z: 2026-10.… under kcv 00000010 (before: rejected, no key begins so early)\n",
+                "  refused: key \"2026-10\": activate_at moved",
+                "  refused: key \"2026-11\": kcv was 00000011 and is 00000099",
+            ],
+        ),
+        (
+            &EPOCHS[..EPOCHS.rfind("[[key]]").unwrap()],
+            EPOCHS,
+            1,
+            &[
+                "  2026-11          removed: it had calls from 2026-11-01T00:00:00Z on",
+                "  refused: key \"2026-11\" has been in use and is gone",
+            ],
+        ),
+        (
+            &EPOCHS.replace("version = 1", "version = 1\nepochs.late_window = \"30d\""),
+            EPOCHS,
+            0,
+            &["  [epochs]         late_window 720 h instead of 2160 h\n"],
+        ),
+    ];
+    for (new, old, code, said) in cases {
+        let ran = diff(&place, old, new);
+        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{}", ran.out);
+        for said in said {
+            assert!(ran.out.contains(said), "{said}\n{}", ran.out);
+        }
+        let shown: Value = serde_json::from_str(
+            &place
+                .run("keys diff old.toml new.toml --at 2026-11-20T00:00:00Z --json")
+                .out,
+        )
+        .unwrap();
+        assert_eq!(shown["taken"], code == 0);
+    }
+    assert!(!place.path("ran").exists(), "no command of an edit is run");
+    let soon = and("2026-11b", "2026-11-20T23:00:00Z");
+    place.write("new.toml", &soon);
+    let ran = place.run("keys diff old.toml new.toml --at 2026-11-20T00:00:00Z --max-future 1h");
+    assert_eq!(
+        ran.code, 0,
+        "a policy that lets calls lie an hour ahead: {}",
+        ran.out
+    );
+}
+
+#[test]
+fn diff_refuses_files_that_load_nowhere() {
+    let place = Place::new();
+    for (new, said) in [
+        (
+            and("2026-11", "2026-12-01T00:00:00Z"),
+            "new.toml:13:6: id \"2026-11\" is used twice",
+        ),
+        (
+            and("x", "2026-11-01T00:00:00Z"),
+            "new.toml:14:15: \"x\" begins at 2026-11-01T00:00:00Z as",
+        ),
+        (
+            EPOCHS.replace("kcv = \"00000011\"\n", ""),
+            "new.toml:8:6: key \"2026-11\" has no kcv",
+        ),
+        (
+            EPOCHS.replace("kcv = \"00000011\"\n", "status = \"destroyed\"\n"),
+            "new.toml:10:12: key \"2026-11\": exec touch is named but",
+        ),
+        (
+            EPOCHS.replace("material = { exec = [\"touch\", \"ran\"] }\n", ""),
+            "new.toml:8:6: \"2026-11\" has no material",
+        ),
+        (
+            EPOCHS.replace("00000011", "0011"),
+            "new.toml:11:7: kcv of \"2026-11\"",
+        ),
+        ("version = 1".to_owned(), "new.toml:1:11: no key"),
+        ("version = 2".to_owned(), "new.toml:1:11: version 2 is unknown"),
+    ] {
+        let ran = diff(&place, EPOCHS, &new);
+        assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{said}: {}", ran.err);
+        assert!(ran.err.starts_with(said), "{said}: {}", ran.err);
+    }
+    assert_eq!(place.run("keys diff old.toml none.toml").code, 78);
+}
+
+#[test]
+fn selftest_names_every_known_answer() {
+    let ran = Place::new().run("keys selftest");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for name in [
+        "RFC 4231 HMAC-SHA256",
+        "RFC 5869 HKDF-SHA256",
+        "token",
+        "key check value",
+    ] {
+        assert!(
+            ran.out.contains(&format!("ok     {name}\n")),
+            "{name}: {}",
+            ran.out
+        );
+    }
+    assert_eq!(ran.out.lines().count(), 5);
+}
+
+/// A key that somebody else knows: the next one begins inside its window, and what came before keeps its tokens.
+#[test]
+fn a_compromised_key_ends_where_its_successor_begins() {
+    let place = Place::new();
+    let rows = [
+        "c-1,voice,+447700900001,07700 900002,234150000000001,1234,2026-11-15 08:59:59,42,hello",
+        "c-2,voice,+447700900001,07700 900002,234150000000001,1234,2026-11-15 09:00:00,42,hello",
+    ];
+    let public = |place: &Place| {
+        let ran = place.feed(&format!("{} --force", crate::APPLY), &rows.join("\n"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        place.read("p.csv")
+    };
+    let before = public(&place);
+    place.write("old.toml", &place.read("keyring.toml"));
+    let made = place.run("keys new --keyring keyring.toml --id 2026-11b --activate-at 2026-11-15T09:00:00Z");
+    assert_eq!(made.code, 0, "{}", made.err);
+    place.write("keyring.toml", &(place.read("keyring.toml") + &made.out));
+    place.edit("keyring.toml", "kcv =", "status = \"compromised\"\nkcv =");
+    let taken = place.run("keys diff old.toml keyring.toml --at 2026-11-13T00:00:00Z");
+    assert_eq!(taken.code, 0, "{}{}", taken.out, taken.err);
+    let late = place.run("keys diff old.toml keyring.toml --at 2026-11-15T10:00:00Z");
+    assert!(
+        late.code == 1 && late.out.contains("refused: key \"2026-11b\" is new"),
+        "{}",
+        late.out
+    );
+
+    let after = public(&place);
+    let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    assert_eq!(before[0], after[0], "the earlier call keeps its tokens");
+    assert!(
+        before[1].contains(",2026-11.") && after[1].contains(",2026-11b."),
+        "{}",
+        after[1]
+    );
+    let shown = listed(&place);
+    assert_eq!(shown["keys"][0]["state"], "compromised");
+    assert_eq!(shown["keys"][0]["ends_at"], "2026-11-15T09:00:00Z");
+    let check = place.run("keys check --keyring keyring.toml --at 2026-11-14T00:00:00Z");
+    assert!(
+        check.code == 1
+            && check
+                .out
+                .contains("is compromised and in use until 2026-11-15T09"),
+        "{}",
+        check.out
+    );
+}

@@ -29,7 +29,7 @@ pub(super) struct CheckArgs {
     horizon: Duration,
 }
 
-fn parse_span(text: &str) -> Result<Duration, ValueError> {
+pub(super) fn parse_span(text: &str) -> Result<Duration, ValueError> {
     let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(deserializer).map(|span| span.0)
 }
