@@ -432,6 +432,8 @@ async fn watch_keyring(
     mut orders: mpsc::Receiver<Order>,
 ) {
     let mut seen = loaded.content_hash;
+    // Held on to, the start's keyring would keep keys in memory that a later one has destroyed.
+    drop(loaded);
     let mut ticks = tokio::time::interval(KEYRING_POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

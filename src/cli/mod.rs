@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod keys;
 mod learn;
+mod memory;
 mod open;
 mod outputs;
 mod progress;
@@ -103,8 +104,10 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    // Whatever the verb, a key may come into its memory; `run` tells what could not be had.
+    let unguarded = memory::guard();
     let exit = match cli.verb {
-        Verb::Run(args) => run::run(&args),
+        Verb::Run(args) => run::run(&args, &unguarded),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Apply(args) => apply::run(&args),

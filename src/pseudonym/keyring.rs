@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::mac::{EpochKey, FieldMac, Kcv, sha256};
+use crate::secret::keep_from_swap;
 
 /// What the security team says of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,8 +319,8 @@ fn windows(mut entries: Vec<KeyEntry>) -> Vec<Epoch> {
 
 /// The keyed MACs of one domain: one per epoch and kind of identifier.
 ///
-/// Computed once per keyring; a lane clones it.
-#[derive(Debug, Clone)]
+/// Computed by each lane, once per keyring.
+#[derive(Debug)]
 pub struct FieldMacs {
     kinds: usize,
     /// Epoch by epoch, in each the kinds in the order given.
@@ -334,9 +335,11 @@ impl FieldMacs {
             let mac = move |kind: &&str| key.as_ref().map(|key| FieldMac::new(key, domain, kind));
             kinds.iter().map(mac).collect::<Vec<_>>()
         };
+        let macs: Vec<_> = keyring.epochs.iter().flat_map(of_epoch).collect();
+        keep_from_swap(&macs);
         Self {
             kinds: kinds.len(),
-            macs: keyring.epochs.iter().flat_map(of_epoch).collect(),
+            macs,
         }
     }
 
