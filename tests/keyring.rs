@@ -29,6 +29,7 @@ fn main() {
         a_late_record_and_a_replay_give_the_same_public_bytes,
         a_destroyed_key_is_gone_from_memory,
         a_kubernetes_secret_is_rotated_by_its_swap_and_a_command_that_fails_changes_nothing,
+        scope_finds_the_tokens_of_an_epoch,
         a_changed_deck_prices_what_comes_later_and_a_bad_list_changes_nothing,
     ]
 }
@@ -383,6 +384,102 @@ fn a_kubernetes_secret_is_rotated_by_its_swap_and_a_command_that_fails_changes_n
     let mut refused = deployment.start();
     assert_eq!(refused.wait(PATIENCE).code(), Some(78), "{}", refused.log());
     assert!(refused.log().contains("the vault is sealed"), "{}", refused.log());
+}
+
+/// For the report of a breach: every record with a token of the epoch, and no other.
+fn scope_finds_the_tokens_of_an_epoch() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 3);
+    deployment.policy(POLICY);
+    deployment.keyring(&[
+        ("2026-10", "2026-10-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    // Partition 0: both epochs; 1: October alone; 2: November, and the former's name in another field.
+    let starts = [
+        "2026-10-05",
+        "2026-10-06",
+        "2026-11-05",
+        "2026-11-06",
+        "2026-10-07",
+        "2026-11-07",
+    ];
+    let calls = starts.iter().enumerate().map(|(at, day)| {
+        let start: jiff::Timestamp = format!("{day}T00:00:00Z").parse().unwrap();
+        let id = if at == 5 {
+            "2026-10.x".to_owned()
+        } else {
+            at.to_string()
+        };
+        format!("{id},+{},{}", number(at), start.as_second()).into_bytes()
+    });
+    deployment.produce(broker, 3, calls);
+    let public = deployment.await_public(broker, starts.len(), PATIENCE);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    let scope = |words: &[&str]| {
+        let config = deployment.path("cdrveil.toml");
+        let mut all = vec!["keys", "scope", "--config", config.to_str().unwrap()];
+        all.extend(words);
+        deployment.verb(&all)
+    };
+    let ran = scope(&["2026-10", "--json"]);
+    assert_eq!(
+        ran.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(
+        (&found["records"], &found["calls_until"]),
+        (&3.into(), &"2026-11-01T00:00:00Z".into())
+    );
+    let mut expected: BTreeMap<i32, Vec<_>> = BTreeMap::new();
+    for record in public.iter().filter(|record| record.text().contains(",2026-10.")) {
+        expected.entry(record.partition).or_default().push(record);
+    }
+    let parts = found["partitions"].as_array().unwrap();
+    assert_eq!(parts.len(), expected.len(), "{found}");
+    for (part, (partition, records)) in parts.iter().zip(&expected) {
+        let offsets = || records.iter().map(|record| record.offset);
+        let times = || records.iter().map(|record| record.timestamp.unwrap());
+        let time = |millis: Option<i64>| {
+            jiff::Timestamp::from_millisecond(millis.unwrap())
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(part["topic"], deployment.public.as_str());
+        assert_eq!(part["partition"], *partition);
+        assert_eq!(part["records"], records.len());
+        assert_eq!(part["first_offset"], offsets().min().unwrap());
+        assert_eq!(part["last_offset"], offsets().max().unwrap());
+        assert_eq!(part["from"], time(times().min()));
+        assert_eq!(part["until"], time(times().max()));
+    }
+    let table = scope(&["2026-11"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.starts_with("TOPIC") && table.lines().count() == 3,
+        "{table}"
+    );
+    let none = scope(&["2025-01"]);
+    assert_eq!(
+        (
+            none.status.code(),
+            String::from_utf8_lossy(&none.stdout).lines().count()
+        ),
+        (Some(0), 1)
+    );
+    let missing = scope(&["2026-11", "--topic", "no-such-topic"]);
+    assert_eq!(
+        missing.status.code(),
+        Some(78),
+        "{}",
+        String::from_utf8_lossy(&missing.stderr)
+    );
 }
 
 /// Deck and lists are swapped under the running lane, as the keyring is.

@@ -1,4 +1,4 @@
-//! `cdrveil keys new | list | check | diff | destroy | selftest`: the security team's verbs over `keyring.toml`.
+//! `cdrveil keys new | list | check | diff | destroy | scope | selftest`: the security team's verbs over `keyring.toml`.
 //!
 //! Invariant: key bytes go to a file that is created here and nowhere else, and
 //! no verb prints a key; `destroy` alone writes the keyring and overwrites files.
@@ -7,6 +7,7 @@ mod check;
 mod destroy;
 mod diff;
 mod new;
+mod scope;
 mod selftest;
 
 use std::fmt::Display;
@@ -23,6 +24,7 @@ use crate::cli::keys::check::{CheckArgs, check};
 use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy, late_until};
 use crate::cli::keys::diff::{DiffArgs, diff};
 use crate::cli::keys::new::{NewArgs, new};
+use crate::cli::keys::scope::{ScopeArgs, scope};
 use crate::cli::keys::selftest::selftest;
 use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
@@ -65,6 +67,11 @@ enum KeysCommand {
     /// Exits with 0 when the key is gone, 1 when it may still be needed, 70 when it could not be finished,
     /// 78 when the keyring does not load or a file holds another key.
     Destroy(DestroyArgs),
+    /// Find where tokens of an epoch are: partitions, offsets and times of the public topic, for the report of a breach.
+    ///
+    /// Reads the whole topic, committed records alone, in no consumer group. Exits with 0 whether or not there are
+    /// some, 69 without a broker, 78 when the configuration does not load or there is no such topic.
+    Scope(ScopeArgs),
     /// Ask this build and machine for the known answers of its cryptography (RFC 4231, RFC 5869, a token).
     ///
     /// The daemon does the same at its start. Exits with 0 when all are right, 70 when one is wrong.
@@ -101,6 +108,7 @@ pub fn run(
         KeysCommand::List(args) => list(args, now, stdout, stderr),
         KeysCommand::Check(args) => check(args, now, stdout, stderr),
         KeysCommand::Diff(args) => diff(args, now, stdout, stderr),
+        KeysCommand::Scope(args) => scope(args, stdout, stderr),
         KeysCommand::Selftest => selftest(stdout),
         KeysCommand::Destroy(args) => {
             let mut terminal = Terminal {
