@@ -15,6 +15,8 @@ mod maps;
 mod open;
 #[path = "cli/readme.rs"]
 mod readme;
+#[path = "cli/sources.rs"]
+mod sources;
 
 use std::fs;
 use std::io::Write;
@@ -1029,6 +1031,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys check",
         "keys diff",
         "keys destroy",
+        "keys scope",
         "keys selftest",
     ] {
         let help = place.run(&format!("{verb} --help"));
