@@ -120,7 +120,7 @@ pub fn outline_strictly(path: &Path) -> Result<Outline, Vec<Fault>> {
             Some((_, settings))
                 if matches!(fault.fault, KeyringFault::NoMaterial(_)) && settings.material.is_some() => {}
             Some((_, settings)) => {
-                found.push(source.fault(settings.span_of(&fault.fault), fault.to_string()))
+                found.push(source.fault(settings.span_of(&fault.fault), fault.to_string()));
             }
             None if found.is_empty() => found.push(source.fault(file.version.span(), fault.to_string())),
             None => {}

@@ -24,9 +24,10 @@ fn whole() -> String {
     for (at, hex) in KEYS.iter().enumerate() {
         let month = 9 + at;
         let (kcv, status) = (kcv(hex), ["enabled", "compromised", "enabled"][at]);
-        text += &format!(
+        let block = format!(
             "\n[[key]] # {month}\nid = \"2026-{month:02}\"\nactivate_at = 2026-{month:02}-01T00:00:00+01:00\nmaterial = {{ file = \"{at}.key\" }}\nkcv = \"{kcv}\"\nstatus = \"{status}\"\n"
         );
+        text.push_str(&block);
     }
     text
 }

@@ -184,7 +184,7 @@ struct Edit {
 }
 
 const MARK: Edit = Edit {
-    text: marked,
+    text: |text, settings| Some(marked(text, settings)),
     meaning: |meaning| meaning.status = Status::Destroyed,
 };
 const UNNAME: Edit = Edit {
@@ -257,10 +257,10 @@ fn place_of(source: &Source, file: &KeyringFile, id: EpochId) -> Result<Option<u
     Ok(file.key.iter().position(|key| of_id(&key)))
 }
 
-fn marked(text: &str, settings: &KeySettings) -> Option<String> {
+fn marked(text: &str, settings: &KeySettings) -> String {
     const DESTROYED: &str = "\"destroyed\"";
     if let Some(status) = &settings.status {
-        return Some(spliced(text, status.span(), DESTROYED));
+        return spliced(text, status.span(), DESTROYED);
     }
     let line = line_around(text, &settings.id.span());
     let (break_before, break_after) = if text[line.clone()].ends_with("\r\n") {
@@ -271,7 +271,7 @@ fn marked(text: &str, settings: &KeySettings) -> Option<String> {
         ("\n", "")
     };
     let new = format!("{break_before}status = {DESTROYED}{break_after}");
-    Some(spliced(text, line.end..line.end, &new))
+    spliced(text, line.end..line.end, &new)
 }
 
 /// Without the line of `material`; what is said behind it stays.

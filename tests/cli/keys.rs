@@ -176,6 +176,8 @@ fn a_key_that_calls_may_need_is_kept() {
     assert!(!place.path("last.key").exists() && !place.path("now.key").exists());
 }
 
+type Cut = fn(&Place);
+
 /// Every moment at which a run may be cut short is followed by another run.
 #[test]
 fn a_destruction_that_was_cut_short_is_finished_by_the_next() {
@@ -190,18 +192,18 @@ fn a_destruction_that_was_cut_short_is_finished_by_the_next() {
             check.err
         );
     };
-    let cuts: [(&str, &dyn Fn(&Place)); 4] = [
-        ("before the file is touched", &|_| {}),
-        ("while it is overwritten", &|place| {
+    let cuts: [(&str, Cut); 4] = [
+        ("before the file is touched", |_| {}),
+        ("while it is overwritten", |place| {
             place.mode("old.key", 0o600);
             place.write("old.key", &format!("{}abc\n", "\0".repeat(61)));
         }),
-        ("before its name is removed", &|place| {
+        ("before its name is removed", |place| {
             place.mode("old.key", 0o600);
             place.write("old.key", &"\0".repeat(65));
         }),
-        ("before the keyring forgets it", &|place| {
-            fs::remove_file(place.path("old.key")).unwrap()
+        ("before the keyring forgets it", |place| {
+            fs::remove_file(place.path("old.key")).unwrap();
         }),
     ];
     for (name, cut) in cuts {
@@ -271,6 +273,23 @@ fn check_names_what_is_due_and_what_went_too_early() {
             .contains("\"last\" is destroyed, and its late records may come until 20"),
         "{}",
         early.out
+    );
+    let place = Place::new();
+    let past = ["a", "b", "c", "d"].map(|id| {
+        (
+            id,
+            format!("2020-01-0{}T00:00:00Z", u32::from(id.as_bytes()[0]) - 96),
+        )
+    });
+    let mut keys: Vec<(&str, &str)> = past.iter().map(|(id, from)| (*id, from.as_str())).collect();
+    let (now, next) = (days(-200), days(30));
+    keys.extend([("now", now.as_str()), ("next", next.as_str())]);
+    keyring(&place, &keys);
+    let many = place.run("keys check --keyring keyring.toml --horizon 40d");
+    assert_eq!(many.code, 0, "{}", many.out);
+    assert_eq!(
+        many.err,
+        "note: no late record of \"a\", \"b\", \"c\" and 1 more comes any more: `cdrveil keys destroy a` when its data may go\n"
     );
     place.write("keyring.toml", "version = 1\n[epochs]\nlate = \"9d\"\n");
     let wrong = place.run("keys check --keyring keyring.toml");

@@ -55,17 +55,8 @@ pub(super) fn check(
     found.extend(gaps(&loaded.keyring, at, until));
     found.extend(in_use_fault(&loaded.keyring, at, until));
     found.extend(too_early(&loaded.keyring, at, loaded.late_window));
-    for epoch in loaded
-        .keyring
-        .epochs()
-        .iter()
-        .filter(|epoch| is_due(epoch, at, loaded.late_window))
-    {
-        let id = epoch.id();
-        writeln!(
-            stderr,
-            "note: no late record of \"{id}\" comes any more: `cdrveil keys destroy {id}` when its data may go"
-        )?;
+    if let Some(due) = due(&loaded.keyring, at, loaded.late_window) {
+        writeln!(stderr, "note: {due}")?;
     }
     for line in &found {
         writeln!(stdout, "{}: {line}", args.path.keyring.display())?;
@@ -125,12 +116,32 @@ fn too_early(keyring: &Keyring, at: EventTime, late_window: Duration) -> Vec<Str
     found
 }
 
-/// Whether nobody needs the key any more.
-fn is_due(epoch: &Epoch, at: EventTime, late_window: Duration) -> bool {
-    let over = epoch
-        .ends_at()
-        .is_some_and(|end| late_until(end, late_window) <= at);
-    over && epoch.status() != Status::Destroyed
+/// The keys that nobody needs any more; the first of them by name.
+fn due(keyring: &Keyring, at: EventTime, late_window: Duration) -> Option<String> {
+    const NAMED: usize = 3;
+    let is_due = |epoch: &&Epoch| {
+        let over = epoch
+            .ends_at()
+            .is_some_and(|end| late_until(end, late_window) <= at);
+        over && epoch.status() != Status::Destroyed
+    };
+    let due: Vec<String> = keyring
+        .epochs()
+        .iter()
+        .filter(is_due)
+        .map(|epoch| format!("\"{}\"", epoch.id()))
+        .collect();
+    let first = due.first()?.trim_matches('"').to_owned();
+    let more = due.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let named = due[..due.len().min(NAMED)].join(", ");
+    Some(format!(
+        "no late record of {named}{more} comes any more: `cdrveil keys destroy {first}` when its data may go"
+    ))
 }
 
 /// What is wrong with the key in use at `at`, if one is.

@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::kafka::ErrorClass;
 use crate::kafka::reader::{Record, read_to_end};
 use crate::pseudonym::epoch::{EpochId, EventTime};
+use crate::pseudonym::keyring::Epoch;
 
 /// How long a silent broker is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -181,7 +182,7 @@ fn found_json(id: EpochId, config: &Config, found: &[(&str, i32, Part)]) -> serd
     json!({
         "epoch": id.as_str(),
         "calls_from": epoch.map(|epoch| epoch.activate_at().to_string()),
-        "calls_until": time(epoch.and_then(|epoch| epoch.ends_at())),
+        "calls_until": time(epoch.and_then(Epoch::ends_at)),
         "records": found.iter().map(|(.., part)| part.records).sum::<u64>(),
         "partitions": parts.collect::<Vec<_>>(),
     })
