@@ -17,6 +17,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use crate::keystore::material::{Material, Outside};
+use crate::pseudonym::edit::EditRefused;
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Status, faults};
 use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
@@ -42,6 +43,22 @@ pub struct LoadedKeyring {
     pub late_window: Duration,
     /// What is allowed but should be looked at.
     pub warnings: Vec<Fault>,
+}
+
+impl LoadedKeyring {
+    /// Why it may not replace the running one, at the line that says so.
+    pub fn refusal(&self, path: &Path, refused: &EditRefused) -> Fault {
+        refusal(path, self.keyring.epochs(), &self.starts, refused)
+    }
+}
+
+fn refusal(path: &Path, epochs: &[Epoch], starts: &[Fault], refused: &EditRefused) -> Fault {
+    let at = epochs.iter().position(|epoch| *epoch.id() == refused.id());
+    match at.and_then(|at| starts.get(at)) {
+        Some(start) => start.saying(refused.to_string()),
+        // What is gone has no line.
+        None => Fault::whole(path, refused.to_string()),
+    }
 }
 
 /// Hash over the keyring file and the `file` and `credential` material it names.
@@ -71,10 +88,19 @@ pub struct Outline {
     pub epochs: Vec<Epoch>,
     /// Where each one's material comes from.
     pub sources: Vec<String>,
+    /// Where each one's `activate_at` is written.
+    starts: Vec<Fault>,
     /// What is wrong with each one's material; empty unless it was looked at.
     pub faults: Vec<Option<String>>,
     /// For how long after its window a key's late records may still come.
     pub late_window: Duration,
+}
+
+impl Outline {
+    /// As [`LoadedKeyring::refusal`].
+    pub fn refusal(&self, path: &Path, refused: &EditRefused) -> Fault {
+        refusal(path, &self.epochs, &self.starts, refused)
+    }
 }
 
 /// Reads a keyring file alone: no material, no command.
@@ -87,7 +113,7 @@ pub fn outline(path: &Path) -> Result<Outline, Vec<Fault>> {
     let file = parse(&source).map_err(|fault| vec![fault])?;
     let mut found = Vec::new();
     let entries = written_entries(&source, &file, &mut found);
-    outlined(&file, entries, found)
+    outlined(&source, &file, entries, found)
 }
 
 /// As [`outline`], with every fault that shows without the keys: what it refuses does not load anywhere.
@@ -126,7 +152,7 @@ pub fn outline_strictly(path: &Path) -> Result<Outline, Vec<Fault>> {
             None => {}
         }
     }
-    outlined(&file, entries, found)
+    outlined(&source, &file, entries, found)
 }
 
 /// The entries as written, without their keys; those that cannot be placed in time are faults.
@@ -155,6 +181,7 @@ fn written_entries<'a>(
 }
 
 fn outlined(
+    source: &Source,
     file: &KeyringFile,
     mut entries: Vec<(KeyEntry, &KeySettings)>,
     found: Vec<Fault>,
@@ -167,10 +194,13 @@ fn outlined(
         .iter()
         .map(|(_, settings)| settings.source_text())
         .collect();
+    let start = |(_, settings): &(_, &KeySettings)| source.fault(settings.activate_at.span(), "");
+    let starts = entries.iter().map(start).collect();
     let entries = entries.into_iter().map(|(entry, _)| entry).collect();
     Ok(Outline {
         epochs: keyring::outline(entries),
         sources,
+        starts,
         faults: Vec::new(),
         late_window: file.epochs.late_window.0,
     })

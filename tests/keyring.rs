@@ -138,7 +138,7 @@ fn a_bad_edit_is_refused_and_repaired() {
         (good.replace("kcv = \"", "kcv = \"0"), "keyring.toml:6:"),
         (
             good.replace("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
-            "activate_at moved from",
+            "keyring.toml:4:15: key ",
         ),
     ];
     for (count, (edit, said)) in edits.iter().enumerate() {

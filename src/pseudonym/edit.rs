@@ -109,6 +109,21 @@ pub enum EditRefused {
     CameBack(EpochId),
 }
 
+impl EditRefused {
+    /// The epoch it is about.
+    pub fn id(&self) -> EpochId {
+        match self {
+            Self::Moved(id, ..)
+            | Self::InsertedInPast(id, _)
+            | Self::OtherKey(id, ..)
+            | Self::OtherMaterial(id)
+            | Self::Removed(id)
+            | Self::TombstoneRemoved(id)
+            | Self::CameBack(id) => *id,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -83,12 +83,16 @@ impl EpochKey {
     /// Whether both give the same tokens: equal bytes, or bytes that HMAC takes for equal (it fills a key up with
     /// zeros, and hashes one above 64 bytes: RFC 2104, section 2).
     pub fn same_material(&self, other: &Self) -> bool {
-        let derived = |key: &Self| {
-            let mut bytes = [0; DIGEST];
-            key.expand(&[KCV_LABEL], &mut bytes);
-            Secret::new(bytes)
-        };
-        derived(self).expose() == derived(other).expose()
+        self.mark().expose() == other.mark().expose()
+    }
+
+    /// Equal for keys of the same material, and only for those.
+    pub(super) fn mark(&self) -> Secret<[u8; DIGEST]> {
+        let mut bytes = [0; DIGEST];
+        self.expand(&[KCV_LABEL], &mut bytes);
+        let mark = Secret::new(bytes);
+        bytes.zeroize();
+        mark
     }
 
     /// The HMAC key of one kind of identifier in one domain.

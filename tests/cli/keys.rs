@@ -378,7 +378,9 @@ fn diff_tells_an_edit_in_words_without_a_key() {
             &and("2026-11b", "2026-11-20T23:00:00Z"),
             EPOCHS,
             1,
-            &["  refused: key \"2026-11b\" is new and begins at 2026-11-20T23:00:00Z, which is past"],
+            &[
+                "  refused: new.toml:14:15: key \"2026-11b\" is new and begins at 2026-11-20T23:00:00Z, which is past",
+            ],
         ),
         (
             &destroyed,
@@ -394,7 +396,7 @@ fn diff_tells_an_edit_in_words_without_a_key() {
             EPOCHS,
             &destroyed,
             1,
-            &["  refused: key \"2026-10\" is destroyed and cannot come back"],
+            &["  refused: new.toml:4:15: key \"2026-10\" is destroyed and cannot come back"],
         ),
         (
             &EPOCHS
@@ -406,8 +408,8 @@ fn diff_tells_an_edit_in_words_without_a_key() {
                 "  2026-10          moved: begins 2026-09-01T00:00:00Z instead of 2026-10-01T00:00:00Z\n",
                 "  2026-11          another key: kcv 00000099 instead of 00000011\n",
                 "  calls from 2026-09-01T00:00:00Z to 2026-10-01T00:00:00Z: 2026-10.… under kcv 00000010 (before: rejected, no key begins so early)\n",
-                "  refused: key \"2026-10\": activate_at moved",
-                "  refused: key \"2026-11\": kcv was 00000011 and is 00000099",
+                "  refused: new.toml:4:15: key \"2026-10\": activate_at moved",
+                "  refused: new.toml:9:15: key \"2026-11\": kcv was 00000011 and is 00000099",
             ],
         ),
         (
@@ -416,7 +418,7 @@ fn diff_tells_an_edit_in_words_without_a_key() {
             1,
             &[
                 "  2026-11          removed: it had calls from 2026-11-01T00:00:00Z on",
-                "  refused: key \"2026-11\" has been in use and is gone",
+                "  refused: new.toml: key \"2026-11\" has been in use and is gone",
             ],
         ),
         (
@@ -531,7 +533,7 @@ fn a_compromised_key_ends_where_its_successor_begins() {
     assert_eq!(taken.code, 0, "{}{}", taken.out, taken.err);
     let late = place.run("keys diff old.toml keyring.toml --at 2026-11-15T10:00:00Z");
     assert!(
-        late.code == 1 && late.out.contains("refused: key \"2026-11b\" is new"),
+        late.code == 1 && late.out.contains(": key \"2026-11b\" is new"),
         "{}",
         late.out
     );

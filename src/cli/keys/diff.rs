@@ -58,7 +58,10 @@ pub(super) fn diff(
     let report = Report {
         changes: changes(&old, &new),
         calls: calls(&old.epochs, &new.epochs),
-        refused: refused.iter().map(ToString::to_string).collect(),
+        refused: refused
+            .iter()
+            .map(|refused| new.refusal(&args.new, refused).to_string())
+            .collect(),
         fingerprints: [fingerprint(&old.epochs), fingerprint(&new.epochs)],
         at,
         reach,
