@@ -432,6 +432,8 @@ async fn watch_keyring(
     mut orders: mpsc::Receiver<Order>,
 ) {
     let mut seen = loaded.content_hash;
+    // Held on to, the start's keyring would keep keys in memory that a later one has destroyed.
+    drop(loaded);
     let mut ticks = tokio::time::interval(KEYRING_POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -483,7 +485,7 @@ async fn reload(path: &Path, current: &ArcSwap<Keyring>, telemetry: &Telemetry, 
     // Records may already have event times as far ahead as the policy lets them.
     let reach = EventTime::from_millis(now_millis().saturating_add(max_future.as_millis() as i64));
     if let Err(error) = running.allows_edit(&next.keyring, reach) {
-        return refused(format!("{}: {error}", path.display()));
+        return refused(next.refusal(path, &error).to_string());
     }
     for warning in &next.warnings {
         tracing::warn!("{warning}");

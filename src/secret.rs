@@ -1,8 +1,11 @@
 //! `Secret<T>`: a value that cannot be printed and is wiped when dropped.
 //!
-//! Key material and passwords live in this type from the moment they are read.
+//! Key material and passwords live in this type from the moment they are read. What stays for as long as the program
+//! runs is kept out of swap as well ([`keep_from_swap`]), where the system allows it.
 
 use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zeroize::Zeroize;
 
@@ -32,6 +35,36 @@ impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
+}
+
+/// Locks the pages of so many bytes from an address on into memory; false where the system does not allow it.
+pub type PageLock = fn(address: usize, bytes: usize) -> bool;
+
+static LOCK: OnceLock<PageLock> = OnceLock::new();
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// How pages are locked: `main` says it once, because only it may call the system for that.
+pub fn lock_pages_with(lock: PageLock) {
+    // A second call changes nothing: there is one main.
+    let _ = LOCK.set(lock);
+}
+
+/// Asks for these values never to be written to swap, where they lie now: a copy lies elsewhere.
+///
+/// Never undone: other secrets may lie on the same page. They are few pages, and the allocator uses them again.
+pub fn keep_from_swap<T>(values: &[T]) {
+    let bytes = size_of_val(values);
+    if let Some(lock) = LOCK.get()
+        && bytes > 0
+        && !lock(values.as_ptr() as usize, bytes)
+    {
+        REFUSED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the system refused to keep one of them out of swap.
+pub fn may_be_swapped() -> bool {
+    REFUSED.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Every room and the rooms it may name. Each names only rooms further down: so there is no way back up.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["cli"]),
+    ("main", &["cli", "secret"]),
     (
         "cli",
         &[

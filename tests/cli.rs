@@ -7,6 +7,8 @@ mod apply;
 mod check;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/learn.rs"]
 mod learn;
 #[path = "cli/maps.rs"]
@@ -19,6 +21,8 @@ mod outputs;
 mod readme;
 #[path = "cli/sample_files.rs"]
 mod sample_files;
+#[path = "cli/sources.rs"]
+mod sources;
 
 use std::fs;
 use std::io::Write;
@@ -206,6 +210,10 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys new",
         "keys list",
         "keys check",
+        "keys diff",
+        "keys destroy",
+        "keys scope",
+        "keys selftest",
     ] {
         let help = place.run(&format!("{verb} --help"));
         assert_eq!((help.code, help.err.as_str()), (0, ""), "{verb}");
@@ -236,6 +244,8 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "apply --config cdrveil.toml --public p",
         "keys",
         "keys new --id UPPER --keyring k",
+        "keys destroy",
+        "keys destroy",
         "check +447700900001",
     ] {
         let ran = place.run(words);

@@ -1,4 +1,4 @@
-//! What `docs/billing.md` shows is what happens: its commands run, and its files are theirs.
+//! What `docs/billing.md` shows is what happens: its commands run, and its files are theirs. Links lead somewhere.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
 use std::fs;
@@ -50,4 +50,28 @@ fn the_worked_example_of_billing_works() {
         }
     }
     assert_eq!(shown, 8, "files shown");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let house = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for folder in [house.to_path_buf(), house.join("docs")] {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let page = entry.unwrap().path();
+            if page.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&page).unwrap();
+            for rest in text.split("](").skip(1) {
+                let target = rest.split(')').next().unwrap().split('#').next().unwrap();
+                if target.is_empty() || target.contains("://") {
+                    continue;
+                }
+                assert!(folder.join(target).exists(), "{}: {target}", page.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 10, "{links}");
 }

@@ -1,6 +1,8 @@
 //! Keys, rate deck and lists change while records flow: nothing is lost, the call's own time chooses the key, a bad edit changes nothing.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+#[path = "keyring/memory.rs"]
+mod memory;
 mod support;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,9 @@ fn main() {
         edits_under_load_lose_nothing_and_the_call_s_time_chooses_the_key,
         a_bad_edit_is_refused_and_repaired,
         a_late_record_and_a_replay_give_the_same_public_bytes,
+        a_destroyed_key_is_gone_from_memory,
+        a_kubernetes_secret_is_rotated_by_its_swap_and_a_command_that_fails_changes_nothing,
+        scope_finds_the_tokens_of_an_epoch,
         a_changed_deck_prices_what_comes_later_and_a_bad_list_changes_nothing,
     ]
 }
@@ -133,7 +138,7 @@ fn a_bad_edit_is_refused_and_repaired() {
         (good.replace("kcv = \"", "kcv = \"0"), "keyring.toml:6:"),
         (
             good.replace("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
-            "activate_at moved from",
+            "keyring.toml:4:15: key ",
         ),
     ];
     for (count, (edit, said)) in edits.iter().enumerate() {
@@ -220,6 +225,261 @@ fn a_late_record_and_a_replay_give_the_same_public_bytes() {
     deployment.rejected = broker.topic("replayed-rejected", 2);
     deployment.config("");
     assert_eq!(replay(broker, &deployment), first);
+}
+
+/// `keys destroy` while the daemon runs: within seconds it holds neither the key nor anything made of it.
+fn a_destroyed_key_is_gone_from_memory() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.policy(POLICY);
+    let (gone, kept) = (epoch("2026-08", 1), epoch("2026-11", 0));
+    deployment.keyring(&[
+        ("2026-08", "2026-08-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let call = |start: &str| {
+        let start: jiff::Timestamp = start.parse().unwrap();
+        let call = format!("1,+447700900001,{}", start.as_second()).into_bytes();
+        deployment.produce(broker, 1, [call]);
+    };
+    call("2026-08-05T00:00:00Z");
+    call("2026-11-05T00:00:00Z");
+    deployment.await_public(broker, 2, PATIENCE);
+    let (of_gone, of_kept) = (memory::traces(&gone, "phone"), memory::traces(&kept, "phone"));
+    // The search finds what is there: the key, and the keyed states of its sub-key.
+    let in_use = ["bytes", "sub-key's inner state", "sub-key's outer state"];
+    for traces in [&of_gone, &of_kept] {
+        let found = memory::found(daemon.pid(), traces);
+        assert!(in_use.iter().all(|name| found.contains(name)), "{found:?}");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(
+        core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
+        ["0", "0"]
+    );
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let locked = status
+        .lines()
+        .any(|line| line.starts_with("VmLck:") && !line.ends_with(" 0 kB"));
+    assert!(
+        locked || daemon.log().contains("keys may be written to swap"),
+        "{}",
+        daemon.log()
+    );
+
+    let keyring = deployment.path("keyring.toml");
+    let destroyed = deployment.verb(&[
+        "keys",
+        "destroy",
+        "2026-08",
+        "--yes",
+        "--force",
+        "--keyring",
+        keyring.to_str().unwrap(),
+    ]);
+    assert!(
+        destroyed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&destroyed.stderr)
+    );
+    daemon.signal(1);
+    await_reloads(&daemon, "keyring", "applied", 1.0);
+    call("2026-11-06T00:00:00Z");
+    deployment.await_public(broker, 3, PATIENCE);
+    let found = memory::found(daemon.pid(), &of_gone);
+    assert_eq!(found, [""; 0], "of the destroyed key");
+    let found = memory::found(daemon.pid(), &of_kept);
+    assert!(in_use.iter().all(|name| found.contains(name)), "{found:?}");
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+}
+
+/// As kubelet does it: everything behind one link, and the link is swapped.
+fn a_kubernetes_secret_is_rotated_by_its_swap_and_a_command_that_fails_changes_nothing() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 1);
+    deployment.policy(POLICY);
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let link = |generation: &str| {
+        std::os::unix::fs::symlink(generation, deployment.path("..new")).unwrap();
+        std::fs::rename(deployment.path("..new"), deployment.path("..data")).unwrap();
+    };
+    let generation = |name: &str, keys: &[(&str, &str, usize)]| {
+        deployment.keyring(keys);
+        std::fs::create_dir(deployment.path(name)).unwrap();
+        for (id, ..) in keys {
+            let key = format!("{id}.key");
+            std::fs::copy(deployment.path(&key), deployment.path(name).join(&key)).unwrap();
+            let text = std::fs::read_to_string(deployment.path("keyring.toml")).unwrap();
+            std::fs::write(
+                deployment.path("keyring.toml"),
+                text.replace(&format!("\"{key}\""), &format!("\"..data/{key}\"")),
+            )
+            .unwrap();
+        }
+        std::fs::rename(
+            deployment.path("keyring.toml"),
+            deployment.path(name).join("keyring.toml"),
+        )
+        .unwrap();
+    };
+    let november = ("2026-11", "2026-11-01T00:00:00Z", 0);
+    let at = later.to_string();
+    generation("..1", &[november]);
+    generation("..2", &[november, ("next", &at, 1)]);
+    link("..1");
+    std::os::unix::fs::symlink("..data/keyring.toml", deployment.path("keyring.toml")).unwrap();
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    assert_eq!(daemon.metric("cdrveil_keyring_next_key"), Some(0.0));
+    link("..2");
+    await_reloads(&daemon, "keyring", "applied", 1.0);
+    assert_eq!(daemon.metric("cdrveil_keyring_next_key"), Some(1.0));
+    let next = daemon.metric("cdrveil_keyring_next_activation_timestamp_seconds");
+    assert!(
+        next.is_some_and(|next| (next - later.as_millisecond() as f64 / 1000.0).abs() < 0.01),
+        "{next:?}"
+    );
+
+    // From files to a command; then one that fails, with words of its own.
+    let text = std::fs::read_to_string(deployment.path("..2/keyring.toml")).unwrap();
+    let command = |script: &str| {
+        text.replace(
+            "{ file = \"..data/next.key\" }",
+            &format!("{{ exec = [\"sh\", \"-c\", \"{script}\"] }}"),
+        )
+    };
+    std::fs::write(
+        deployment.path("..2/keyring.toml"),
+        command("cat ..data/next.key"),
+    )
+    .unwrap();
+    await_reloads(&daemon, "keyring", "applied", 2.0);
+    std::fs::write(
+        deployment.path("..2/keyring.toml"),
+        command("echo the vault is sealed >&2; exit 3"),
+    )
+    .unwrap();
+    await_reloads(&daemon, "keyring", "refused", 1.0);
+    let (_, status) = daemon.get("/api/v1/status");
+    let shown = serde_json::from_str::<Value>(&status).unwrap()["keyring"].clone();
+    let error = shown["last_reload_error"].as_str().unwrap();
+    assert!(
+        error.contains("exec sh failed") && error.contains("the vault is sealed"),
+        "{error}"
+    );
+    assert_eq!(
+        (&shown["in_use"], &shown["next"]["id"]),
+        (&"2026-11".into(), &"next".into())
+    );
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    // At the start there is no keyring to keep.
+    let mut refused = deployment.start();
+    assert_eq!(refused.wait(PATIENCE).code(), Some(78), "{}", refused.log());
+    assert!(refused.log().contains("the vault is sealed"), "{}", refused.log());
+}
+
+/// For the report of a breach: every record with a token of the epoch, and no other.
+fn scope_finds_the_tokens_of_an_epoch() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, 3);
+    deployment.policy(POLICY);
+    deployment.keyring(&[
+        ("2026-10", "2026-10-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    // Partition 0: both epochs; 1: October alone; 2: November, and the former's name in another field.
+    let starts = [
+        "2026-10-05",
+        "2026-10-06",
+        "2026-11-05",
+        "2026-11-06",
+        "2026-10-07",
+        "2026-11-07",
+    ];
+    let calls = starts.iter().enumerate().map(|(at, day)| {
+        let start: jiff::Timestamp = format!("{day}T00:00:00Z").parse().unwrap();
+        let id = if at == 5 {
+            "2026-10.x".to_owned()
+        } else {
+            at.to_string()
+        };
+        format!("{id},+{},{}", number(at), start.as_second()).into_bytes()
+    });
+    deployment.produce(broker, 3, calls);
+    let public = deployment.await_public(broker, starts.len(), PATIENCE);
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    let scope = |words: &[&str]| {
+        let config = deployment.path("cdrveil.toml");
+        let mut all = vec!["keys", "scope", "--config", config.to_str().unwrap()];
+        all.extend(words);
+        deployment.verb(&all)
+    };
+    let ran = scope(&["2026-10", "--json"]);
+    assert_eq!(
+        ran.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(
+        (&found["records"], &found["calls_until"]),
+        (&3.into(), &"2026-11-01T00:00:00Z".into())
+    );
+    let mut expected: BTreeMap<i32, Vec<_>> = BTreeMap::new();
+    for record in public.iter().filter(|record| record.text().contains(",2026-10.")) {
+        expected.entry(record.partition).or_default().push(record);
+    }
+    let parts = found["partitions"].as_array().unwrap();
+    assert_eq!(parts.len(), expected.len(), "{found}");
+    for (part, (partition, records)) in parts.iter().zip(&expected) {
+        let offsets = || records.iter().map(|record| record.offset);
+        let times = || records.iter().map(|record| record.timestamp.unwrap());
+        let time = |millis: Option<i64>| {
+            jiff::Timestamp::from_millisecond(millis.unwrap())
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(part["topic"], deployment.public.as_str());
+        assert_eq!(part["partition"], *partition);
+        assert_eq!(part["records"], records.len());
+        assert_eq!(part["first_offset"], offsets().min().unwrap());
+        assert_eq!(part["last_offset"], offsets().max().unwrap());
+        assert_eq!(part["from"], time(times().min()));
+        assert_eq!(part["until"], time(times().max()));
+    }
+    let table = scope(&["2026-11"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.starts_with("TOPIC") && table.lines().count() == 3,
+        "{table}"
+    );
+    let none = scope(&["2025-01"]);
+    assert_eq!(
+        (
+            none.status.code(),
+            String::from_utf8_lossy(&none.stdout).lines().count()
+        ),
+        (Some(0), 1)
+    );
+    let missing = scope(&["2026-11", "--topic", "no-such-topic"]);
+    assert_eq!(
+        missing.status.code(),
+        Some(78),
+        "{}",
+        String::from_utf8_lossy(&missing.stderr)
+    );
 }
 
 /// Deck and lists are swapped under the running lane, as the keyring is.

@@ -1,14 +1,19 @@
-//! `cdrveil keys new | list | check`: the security team's verbs over `keyring.toml`.
+//! `cdrveil keys new | list | check | diff | destroy | scope | selftest`: the security team's verbs over `keyring.toml`.
 //!
-//! Invariant: key bytes go to a file that is created here and nowhere else;
-//! no verb writes the keyring itself, overwrites a file or prints a key.
+//! Invariant: key bytes go to a file that is created here and nowhere else, and
+//! no verb prints a key; `destroy` alone writes the keyring and overwrites files.
 
 mod check;
+mod destroy;
+mod diff;
 mod new;
+mod scope;
+mod selftest;
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -16,7 +21,11 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::keys::check::{CheckArgs, check};
+use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy, late_until};
+use crate::cli::keys::diff::{DiffArgs, diff};
 use crate::cli::keys::new::{NewArgs, new};
+use crate::cli::keys::scope::{ScopeArgs, scope};
+use crate::cli::keys::selftest::selftest;
 use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::Epoch;
@@ -46,6 +55,27 @@ enum KeysCommand {
     ///
     /// Exits with 0 when all is well, 1 when something should be done, 78 when the keyring does not load.
     Check(CheckArgs),
+    /// Explain an edit of the keyring in words, and whether the running daemon takes it.
+    ///
+    /// Reads the two files alone: no key, no command; keys are told apart by their key check values.
+    /// Exits with 0 when the edit is taken, 1 when it is refused, 78 when a file does not load.
+    Diff(DiffArgs),
+    /// Destroy a key: wipe its file, leave a tombstone in the keyring, print a certificate.
+    ///
+    /// Asks for the id again. Refuses a key that calls may still need: one in use, and one whose late records may
+    /// still come ([epochs] late_window after its window). A run that was cut short is finished by the next one.
+    /// Exits with 0 when the key is gone, 1 when it may still be needed, 70 when it could not be finished,
+    /// 78 when the keyring does not load or a file holds another key.
+    Destroy(DestroyArgs),
+    /// Find where tokens of an epoch are: partitions, offsets and times of the public topic, for the report of a breach.
+    ///
+    /// Reads the whole topic, committed records alone, in no consumer group. Exits with 0 whether or not there are
+    /// some, 69 without a broker, 78 when the configuration does not load or there is no such topic.
+    Scope(ScopeArgs),
+    /// Ask this build and machine for the known answers of its cryptography (RFC 4231, RFC 5869, a token).
+    ///
+    /// The daemon does the same at its start. Exits with 0 when all are right, 70 when one is wrong.
+    Selftest,
 }
 
 #[derive(Debug, Args)]
@@ -66,11 +96,29 @@ struct ListArgs {
 
 /// Runs the verb; `now` is the wall clock. Returns the exit code: 0 ok, 1 check
 /// found something, 64 usage, 70 internal, 78 keyring.
-pub fn run(args: &KeysArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Exit {
+pub fn run(
+    args: &KeysArgs,
+    now: Timestamp,
+    stdin: &mut dyn BufRead,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> Exit {
     let done = match &args.command {
         KeysCommand::New(args) => new(args, now, stdout, stderr),
         KeysCommand::List(args) => list(args, now, stdout, stderr),
         KeysCommand::Check(args) => check(args, now, stdout, stderr),
+        KeysCommand::Diff(args) => diff(args, now, stdout, stderr),
+        KeysCommand::Scope(args) => scope(args, stdout, stderr),
+        KeysCommand::Selftest => selftest(stdout),
+        KeysCommand::Destroy(args) => {
+            let mut terminal = Terminal {
+                stdin,
+                stdout,
+                stderr,
+            };
+            // Here the register will be told; until there is one, there is nobody to tell.
+            destroy(args, now, &mut terminal, &mut |_| Ok(None))
+        }
     };
     // Only a closed stdout or stderr gets here: there is nobody left to tell.
     done.unwrap_or(Exit::Internal)
@@ -83,6 +131,7 @@ struct Listed {
     /// What is wrong with each key, where something is.
     faults: Vec<Option<String>>,
     fingerprint: Option<String>,
+    late_window: Duration,
 }
 
 fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
@@ -96,6 +145,7 @@ fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dy
                 sources: loaded.sources,
                 faults: Vec::new(),
                 fingerprint: Some(loaded.keyring.fingerprint()),
+                late_window: loaded.late_window,
             }
         }
         // The list is for finding out: a key that cannot be read is part of it.
@@ -105,6 +155,7 @@ fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dy
                 sources: outline.sources,
                 faults: outline.faults,
                 fingerprint: None,
+                late_window: outline.late_window,
             },
             Err(faults) => return refuse(stderr, &faults),
         },
@@ -135,6 +186,7 @@ fn listed_json(listed: &Listed, now: EventTime) -> serde_json::Value {
                 "status": epoch.status().to_string(),
                 "activate_at": epoch.activate_at().to_string(),
                 "ends_at": epoch.ends_at().map(|end| end.to_string()),
+                "late_until": epoch.ends_at().map(|end| late_until(end, listed.late_window).to_string()),
                 "kcv": epoch.kcv().map(|kcv| kcv.to_string()),
                 "source": source,
                 "fault": fault,

@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod keys;
 mod learn;
+mod memory;
 mod open;
 mod outputs;
 mod progress;
@@ -77,7 +78,7 @@ enum Verb {
     Apply(apply::Args),
     /// Open restricted and rejected records with an age identity
     Open(open::Args),
-    /// Make, list and check epoch keys
+    /// Make, list, check and destroy epoch keys
     Keys(keys::KeysArgs),
     /// Map customer master data to tokens, so that billing can find a token's account
     Tokens(tokens::Args),
@@ -103,13 +104,21 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    // Whatever the verb, a key may come into its memory; `run` tells what could not be had.
+    let unguarded = memory::guard();
     let exit = match cli.verb {
-        Verb::Run(args) => run::run(&args),
+        Verb::Run(args) => run::run(&args, &unguarded),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Apply(args) => apply::run(&args),
         Verb::Open(args) => open::run(&args),
-        Verb::Keys(args) => keys::run(&args, Timestamp::now(), &mut io::stdout(), &mut io::stderr()),
+        Verb::Keys(args) => keys::run(
+            &args,
+            Timestamp::now(),
+            &mut io::stdin().lock(),
+            &mut io::stdout(),
+            &mut io::stderr(),
+        ),
         Verb::Tokens(args) => tokens::run(&args),
         Verb::Learn(args) => learn::run(&args),
         Verb::Explain(args) => explain::run(&args),
@@ -118,7 +127,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The configuration file, as every verb that needs one takes it.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 struct ConfigArg {
     /// Configuration file
     #[arg(

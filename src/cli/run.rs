@@ -6,6 +6,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::cli::memory::swap_warning;
 use crate::cli::{ConfigArg, Exit, complain, complain_of};
 use crate::config::{self, Config};
 use crate::daemon::{self, DaemonError, Order};
@@ -24,7 +25,8 @@ pub(super) struct Args {
     log_level: Option<LogLevel>,
 }
 
-pub(super) fn run(args: &Args) -> Exit {
+/// `unguarded`: what the process could not do for the keys' sake.
+pub(super) fn run(args: &Args, unguarded: &[String]) -> Exit {
     let mut log = config::log_settings(&args.config.config);
     log.level = args.log_level.unwrap_or(log.level);
     log::init(log);
@@ -35,6 +37,9 @@ pub(super) fn run(args: &Args) -> Exit {
             return Exit::Config;
         }
     };
+    for warning in unguarded.iter().map(String::as_str).chain(swap_warning()) {
+        tracing::warn!("{warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

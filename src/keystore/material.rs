@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -166,6 +166,17 @@ impl Material {
 }
 
 fn read_file(path: &Path) -> Result<Secret<Vec<u8>>, String> {
+    let (file, metadata) = open_regular(path)?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "is open to group or others (mode {mode:04o}): chmod 0400 it, and make a new key if anyone could have read it"
+        ));
+    }
+    read_limited(file)
+}
+
+pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
     // NOFOLLOW: checked and read is one file; NONBLOCK: a pipe does not hang the start.
     let opened = OpenOptions::new()
         .read(true)
@@ -186,13 +197,7 @@ fn read_file(path: &Path) -> Result<Secret<Vec<u8>>, String> {
     if !metadata.is_file() {
         return Err("is not a regular file".to_owned());
     }
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "is open to group or others (mode {mode:04o}): chmod 0400 it, and make a new key if anyone could have read it"
-        ));
-    }
-    read_limited(file)
+    Ok((file, metadata))
 }
 
 /// systemd guards the directory itself; the files' group bits may show an ACL's mask.
@@ -211,7 +216,7 @@ fn read_credential(name: &str, outside: &Outside) -> Result<Secret<Vec<u8>>, Str
     read_limited(file)
 }
 
-fn read_limited(file: impl Read) -> Result<Secret<Vec<u8>>, String> {
+pub(super) fn read_limited(file: impl Read) -> Result<Secret<Vec<u8>>, String> {
     let mut bytes = Vec::with_capacity(256);
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);

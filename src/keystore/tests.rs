@@ -382,7 +382,7 @@ fn a_bad_entry_is_refused_with_its_place_and_what_to_do() {
         (kcv_line.as_str(), "kcv = \"00000000\"", format!("6:7: \"2026-11\": kcv is {} but 00000000 is written here: these are the wrong bytes", kcv(ONE))),
         (kcv_line.as_str(), "", format!("3:6: key \"2026-11\" has no kcv: write kcv = \"{}\" once you are sure", kcv(ONE))),
         (kcv_line.as_str(), "status = \"disabled\"", "6:10: unknown word, expected one of `enabled`, `compromised`, `destroyed`".to_owned()),
-        (kcv_line.as_str(), "status = \"destroyed\"", "5:12: key \"2026-11\": file good.key is named but the key is destroyed: delete the material, then this line".to_owned()),
+        (kcv_line.as_str(), "status = \"destroyed\"", "5:12: key \"2026-11\": file good.key is named but the key is destroyed: `cdrveil keys destroy 2026-11` wipes the material, then removes this line".to_owned()),
         ("material = { file = \"good.key\" }", "", "3:6: \"2026-11\" has no material: name it, or set status = \"destroyed\"".to_owned()),
         ("id =", "name =", "3:1: unknown field `name`".to_owned()),
     ];

@@ -21,26 +21,32 @@ impl Keyring {
     /// get another key, a new one would begin in the past, or a destroyed one
     /// would come back.
     pub fn allows_edit(&self, next: &Self, now: EventTime) -> Result<(), EditRefused> {
-        for old in self.epochs() {
-            match next.epochs().iter().find(|epoch| epoch.id() == old.id()) {
-                Some(new) => allows_change(old, new, now)?,
-                None if old.status() == Status::Destroyed => {
-                    return Err(EditRefused::TombstoneRemoved(*old.id()));
-                }
-                None if old.activate_at() <= now => return Err(EditRefused::Removed(*old.id())),
-                None => {}
-            }
-        }
-        let known = |id: EpochId| self.epochs().iter().any(|epoch| *epoch.id() == id);
-        match next
-            .epochs()
-            .iter()
-            .find(|new| new.activate_at() <= now && !known(*new.id()))
-        {
-            Some(new) => Err(EditRefused::InsertedInPast(*new.id(), new.activate_at())),
+        match refusals(self.epochs(), next.epochs(), now).into_iter().next() {
+            Some(refused) => Err(refused),
             None => Ok(()),
         }
     }
+}
+
+/// Every reason for which [`Keyring::allows_edit`] would refuse; of epochs without their keys by their check values.
+pub fn refusals(running: &[Epoch], next: &[Epoch], now: EventTime) -> Vec<EditRefused> {
+    let mut found = Vec::new();
+    for old in running {
+        match next.iter().find(|epoch| epoch.id() == old.id()) {
+            Some(new) => found.extend(allows_change(old, new, now).err()),
+            None if old.status() == Status::Destroyed => {
+                found.push(EditRefused::TombstoneRemoved(*old.id()));
+            }
+            None if old.activate_at() <= now => found.push(EditRefused::Removed(*old.id())),
+            None => {}
+        }
+    }
+    let known = |id: EpochId| running.iter().any(|epoch| *epoch.id() == id);
+    let inserted = next
+        .iter()
+        .filter(|new| new.activate_at() <= now && !known(*new.id()));
+    found.extend(inserted.map(|new| EditRefused::InsertedInPast(*new.id(), new.activate_at())));
+    found
 }
 
 fn allows_change(old: &Epoch, new: &Epoch, now: EventTime) -> Result<(), EditRefused> {
@@ -101,6 +107,21 @@ pub enum EditRefused {
     /// A destroyed epoch has a key again.
     #[error("key \"{0}\" is destroyed and cannot come back: set status = \"destroyed\" again")]
     CameBack(EpochId),
+}
+
+impl EditRefused {
+    /// The epoch it is about.
+    pub fn id(&self) -> EpochId {
+        match self {
+            Self::Moved(id, ..)
+            | Self::InsertedInPast(id, _)
+            | Self::OtherKey(id, ..)
+            | Self::OtherMaterial(id)
+            | Self::Removed(id)
+            | Self::TombstoneRemoved(id)
+            | Self::CameBack(id) => *id,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub use self::board::Position;
 pub use self::counts::{LaneCounts, Output};
 pub use self::status::{
     DeckFacts, DeckStatus, EpochFacts, EpochStatus, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState,
-    LaneStatus, Now, PartitionStatus, Place, Rate, ReadyCheck, RejectedStatus, SkippedStatus, Status, Totals,
-    TransactionStatus, UnixMillis,
+    LaneStatus, NextKey, Now, PartitionStatus, Place, Rate, ReadyCheck, RejectedStatus, SkippedStatus,
+    Status, Totals, TransactionStatus, UnixMillis,
 };
 
 /// The program's version, from its manifest.

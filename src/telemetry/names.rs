@@ -172,6 +172,30 @@ pub static KEYRING_INFO: Metric = gauge(
     &["fingerprint"],
     "Always 1; the label is the fingerprint of the keyring in use, equal on all instances that agree.",
 );
+/// Keys by state.
+pub static KEYRING_KEYS: Metric = gauge(
+    "cdrveil_keyring_keys",
+    &["state"],
+    "Keys of the keyring in use by their state now, in the words of NIST SP 800-57; the sum is their number.",
+);
+/// Which key calls of now get.
+pub static KEYRING_ACTIVE: Metric = gauge(
+    "cdrveil_keyring_active_key_info",
+    &["epoch"],
+    "Always 1; the label is the epoch whose key calls of now get; absent when there is none.",
+);
+/// Whether the next key is there.
+pub static KEYRING_NEXT: Metric = gauge(
+    "cdrveil_keyring_next_key",
+    &[],
+    "1 if a key that begins after now is in the keyring, else 0.",
+);
+/// When the next key begins.
+pub static KEYRING_NEXT_TIME: Metric = gauge(
+    "cdrveil_keyring_next_activation_timestamp_seconds",
+    &[],
+    "Unix time, as calls state theirs, from which the next key is used; absent when there is none.",
+);
 /// Whether the last keyring load worked.
 pub static KEYRING_RELOAD_OK: Metric = gauge(
     "cdrveil_keyring_last_reload_successful",
@@ -294,6 +318,10 @@ pub static ALL: &[&Metric] = &[
     &TRANSFORM_SECONDS,
     &LAG,
     &KEYRING_INFO,
+    &KEYRING_KEYS,
+    &KEYRING_ACTIVE,
+    &KEYRING_NEXT,
+    &KEYRING_NEXT_TIME,
     &KEYRING_RELOAD_OK,
     &KEYRING_RELOAD_TIME,
     &KEYRING_RELOADS,

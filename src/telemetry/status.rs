@@ -3,6 +3,7 @@
 //! Counts, places (topic, partition, offset) and public key facts only; there
 //! is no field here that could hold a record's content.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -117,6 +118,28 @@ pub struct KeyringFacts {
     pub epochs: Vec<EpochFacts>,
 }
 
+impl KeyringFacts {
+    /// The epoch whose key a call that starts at `at` is given.
+    pub fn in_use(&self, at: UnixMillis) -> Option<&EpochFacts> {
+        self.epochs.iter().find(|epoch| epoch.serves(at))
+    }
+
+    /// The first key to be used that is not used at `at` yet.
+    pub fn next(&self, at: UnixMillis) -> Option<&EpochFacts> {
+        let usable = |epoch: &&EpochFacts| epoch.activate_at > at && epoch.status != EpochStatus::Destroyed;
+        self.epochs.iter().find(usable)
+    }
+
+    /// How many keys are in each state at `at`; every state has an entry.
+    pub fn states(&self, at: UnixMillis) -> BTreeMap<&'static str, usize> {
+        let mut states: BTreeMap<_, _> = EpochFacts::STATES.into_iter().map(|state| (state, 0)).collect();
+        for epoch in &self.epochs {
+            *states.entry(epoch.state(at)).or_default() += 1;
+        }
+        states
+    }
+}
+
 /// The facts of one epoch that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochFacts {
@@ -144,6 +167,9 @@ pub enum EpochStatus {
 }
 
 impl EpochFacts {
+    /// What [`Self::state`] may say.
+    pub const STATES: [&'static str; 5] = ["pre-active", "active", "deactivated", "compromised", "destroyed"];
+
     /// The key's state at a time, in the words of NIST SP 800-57.
     pub fn state(&self, at: UnixMillis) -> &'static str {
         match self.status {
@@ -366,8 +392,23 @@ pub struct KeyringStatus {
     pub last_reload_ok: bool,
     /// Why the last load was refused.
     pub last_reload_error: Option<String>,
+    /// The epoch whose key calls of now get.
+    pub in_use: Option<String>,
+    /// The next key to be used.
+    pub next: Option<NextKey>,
+    /// How many keys are in each state, all states named.
+    pub states: BTreeMap<&'static str, usize>,
     /// Its epochs, oldest first.
     pub epochs: Vec<EpochStatusLine>,
+}
+
+/// A key that is there before its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextKey {
+    /// First part of every token.
+    pub id: String,
+    /// Begin of its window.
+    pub activate_at: UnixMillis,
 }
 
 /// The rate deck and lists in use.

@@ -1,5 +1,7 @@
 //! The room's behaviour through its handle; no clock is read, none waited for.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 

@@ -98,6 +98,7 @@ fn every_commented_out_key_is_accepted_and_says_its_default() {
         "min_block",
         "record_id",
         "headers",
+        "late_window",
         "status",
         "security.protocol",
     ] {
@@ -128,6 +129,7 @@ fn every_key_is_in_the_sample_files() {
         ("policy.toml", "[output]\n", "[output]\nzzz = 1\n"),
         ("policy.toml", "{ action =", "{ zzz = 1, action ="),
         ("keyring.toml", "version = 1", "version = 1\nzzz = 1"),
+        ("keyring.toml", "[epochs]", "[epochs]\nzzz = 1"),
         ("keyring.toml", "id = \"2026-11\"", "id = \"2026-11\"\nzzz = 1"),
     ] {
         let place = Place::new();

@@ -44,14 +44,19 @@ impl Epoch<'_> {
             }
         }
         message.extend(lp(value.as_bytes()));
+        let tag = hmac(&self.field_key(kind), &message);
+        let base32 = data_encoding::BASE32_NOPAD.encode(&tag[..16]);
+        format!("{}.{}", self.id, base32.to_lowercase())
+    }
+
+    /// The HMAC key of one kind of identifier.
+    pub fn field_key(&self, kind: &str) -> Vec<u8> {
         let key = data_encoding::HEXLOWER.decode(self.key_hex.as_bytes()).unwrap();
         let mut info = b"cdrveil/v1/pseudonym".to_vec();
         info.extend(lp(self.domain.as_bytes()));
         info.extend(lp(kind.as_bytes()));
         info.push(1); // HKDF-Expand of one block (RFC 5869, section 2.3)
-        let tag = hmac(&hmac(&key, &info), &message);
-        let base32 = data_encoding::BASE32_NOPAD.encode(&tag[..16]);
-        format!("{}.{}", self.id, base32.to_lowercase())
+        hmac(&key, &info)
     }
 }
 

@@ -10,6 +10,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use crate::cli::Exit;
+use crate::cli::keys::destroy::late_until;
 use crate::cli::keys::{KeyringPath, event_time, or_dash, refuse};
 use crate::keystore::load;
 use crate::pseudonym::epoch::EventTime;
@@ -28,7 +29,7 @@ pub(super) struct CheckArgs {
     horizon: Duration,
 }
 
-fn parse_span(text: &str) -> Result<Duration, ValueError> {
+pub(super) fn parse_span(text: &str) -> Result<Duration, ValueError> {
     let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(deserializer).map(|span| span.0)
 }
@@ -53,6 +54,10 @@ pub(super) fn check(
         .collect();
     found.extend(gaps(&loaded.keyring, at, until));
     found.extend(in_use_fault(&loaded.keyring, at, until));
+    found.extend(too_early(&loaded.keyring, at, loaded.late_window));
+    if let Some(due) = due(&loaded.keyring, at, loaded.late_window) {
+        writeln!(stderr, "note: {due}")?;
+    }
     for line in &found {
         writeln!(stdout, "{}: {line}", args.path.keyring.display())?;
     }
@@ -91,6 +96,54 @@ fn gaps(keyring: &Keyring, at: EventTime, until: EventTime) -> Vec<String> {
     found
 }
 
+/// Keys destroyed while their late records may still come.
+fn too_early(keyring: &Keyring, at: EventTime, late_window: Duration) -> Vec<String> {
+    let mut found = Vec::new();
+    for epoch in keyring
+        .epochs()
+        .iter()
+        .filter(|epoch| epoch.status() == Status::Destroyed)
+    {
+        let Some(end) = epoch.ends_at().filter(|end| *end <= at) else {
+            continue;
+        };
+        let late = late_until(end, late_window);
+        if at < late {
+            let id = epoch.id();
+            found.push(format!("\"{id}\" is destroyed, and its late records may come until {late}: they are rejected (epoch-too-old)"));
+        }
+    }
+    found
+}
+
+/// The keys that nobody needs any more; the first of them by name.
+fn due(keyring: &Keyring, at: EventTime, late_window: Duration) -> Option<String> {
+    const NAMED: usize = 3;
+    let is_due = |epoch: &&Epoch| {
+        let over = epoch
+            .ends_at()
+            .is_some_and(|end| late_until(end, late_window) <= at);
+        over && epoch.status() != Status::Destroyed
+    };
+    let due: Vec<String> = keyring
+        .epochs()
+        .iter()
+        .filter(is_due)
+        .map(|epoch| format!("\"{}\"", epoch.id()))
+        .collect();
+    let first = due.first()?.trim_matches('"').to_owned();
+    let more = due.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let named = due[..due.len().min(NAMED)].join(", ");
+    Some(format!(
+        "no late record of {named}{more} comes any more: `cdrveil keys destroy {first}` when its data may go"
+    ))
+}
+
 /// What is wrong with the key in use at `at`, if one is.
 fn in_use_fault(keyring: &Keyring, at: EventTime, until: EventTime) -> Option<String> {
     let epoch = match keyring.epoch_at(at) {
@@ -101,7 +154,7 @@ fn in_use_fault(keyring: &Keyring, at: EventTime, until: EventTime) -> Option<St
     if epoch.status() == Status::Compromised {
         let end = or_dash(epoch.ends_at());
         return Some(format!(
-            "\"{id}\" is compromised and in use until {end}: add a key that begins in some minutes (`cdrveil keys new --activate-at`)"
+            "\"{id}\" is compromised and in use until {end}: add a key that begins as soon as a running daemon takes it, just over [input] max_future ahead (`cdrveil keys new --activate-at`)"
         ));
     }
     if epoch.ends_at().is_none_or(|end| end > until) {

@@ -27,7 +27,7 @@ fn keys(folder: &TempDir, arguments: &str) -> Ran {
     let program = Program::from_arg_matches(&matches).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
-    let code = run(&program.keys, now, &mut out, &mut err);
+    let code = run(&program.keys, now, &mut io::empty(), &mut out, &mut err);
     let shown = |bytes| {
         String::from_utf8(bytes)
             .unwrap()

@@ -20,6 +20,10 @@ use super::series::{Lasting, Sum};
 use super::status::{KeyringFacts, LaneState, Now, Place, Totals, UnixMillis};
 use super::{Setup, names};
 
+/// As many epochs on each side of now have their series before their first record: a keyring of years must not be
+/// hundreds of series.
+const NEAR_EPOCHS: usize = 8;
+
 /// Where a lane stands in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -348,7 +352,11 @@ impl Board {
     }
 
     pub(super) fn keyring_loaded(&mut self, facts: KeyringFacts, now: Now) {
-        for epoch in &facts.epochs {
+        let begun = facts
+            .epochs
+            .partition_point(|epoch| epoch.activate_at.0 <= now.unix_millis());
+        let near = begun.saturating_sub(NEAR_EPOCHS)..facts.epochs.len().min(begun + NEAR_EPOCHS);
+        for epoch in &facts.epochs[near] {
             self.epoch(&epoch.id);
         }
         if self.keyring.replace(facts).is_some() {

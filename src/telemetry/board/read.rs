@@ -7,8 +7,8 @@ use super::{Board, Books, Lane};
 use crate::telemetry::names;
 use crate::telemetry::series::{Scrape, Sum};
 use crate::telemetry::status::{
-    EpochStatusLine, KeyringStatus, LaneState, LaneStatus, Now, PartitionStatus, ReadyCheck, RejectedStatus,
-    SkippedStatus, Status, TransactionStatus, UnixMillis,
+    EpochStatusLine, KeyringFacts, KeyringStatus, LaneState, LaneStatus, NextKey, Now, PartitionStatus,
+    ReadyCheck, RejectedStatus, SkippedStatus, Status, TransactionStatus, UnixMillis,
 };
 
 /// A lane whose oldest uncommitted record waits longer is not delivering.
@@ -31,7 +31,7 @@ impl Board {
         }
         single(&names::RECONCILIATION, self.reconciliation_difference() as f64);
         if let Some(keyring) = &self.keyring {
-            scrape.gauge(&names::KEYRING_INFO, &[&keyring.fingerprint], 1.0);
+            keyring_gauges(scrape, keyring, UnixMillis(now.unix_millis()));
         }
         let reload_ok = u8::from(self.keyring_error.is_none());
         single(&names::KEYRING_RELOAD_OK, f64::from(reload_ok));
@@ -202,8 +202,20 @@ impl Board {
         let (fingerprint, epochs) = self.keyring.as_ref().map_or((String::new(), &[][..]), |keyring| {
             (keyring.fingerprint.clone(), &keyring.epochs)
         });
+        let next = self.keyring.as_ref().and_then(|keyring| keyring.next(at));
+        let in_use = self.keyring.as_ref().and_then(|keyring| keyring.in_use(at));
         KeyringStatus {
             fingerprint,
+            in_use: in_use.map(|epoch| epoch.id.clone()),
+            next: next.map(|epoch| NextKey {
+                id: epoch.id.clone(),
+                activate_at: epoch.activate_at,
+            }),
+            states: self
+                .keyring
+                .as_ref()
+                .map(|keyring| keyring.states(at))
+                .unwrap_or_default(),
             loaded: self.keyring_loaded,
             last_reload_ok: self.keyring_error.is_none(),
             last_reload_error: self.keyring_error.clone(),
@@ -219,5 +231,22 @@ impl Board {
                 })
                 .collect(),
         }
+    }
+}
+
+/// Windows pass while nothing is loaded: all of it is looked up when somebody asks.
+fn keyring_gauges(scrape: &Scrape, keyring: &KeyringFacts, at: UnixMillis) {
+    scrape.gauge(&names::KEYRING_INFO, &[&keyring.fingerprint], 1.0);
+    for (state, keys) in keyring.states(at) {
+        scrape.gauge(&names::KEYRING_KEYS, &[&state], keys as f64);
+    }
+    if let Some(epoch) = keyring.in_use(at) {
+        scrape.gauge(&names::KEYRING_ACTIVE, &[&epoch.id], 1.0);
+    }
+    let next = keyring.next(at);
+    scrape.gauge(&names::KEYRING_NEXT, &[], f64::from(u8::from(next.is_some())));
+    if let Some(epoch) = next {
+        let begins = epoch.activate_at.0 as f64 / 1000.0;
+        scrape.gauge(&names::KEYRING_NEXT_TIME, &[], begins);
     }
 }
