@@ -133,7 +133,7 @@ fn guard_stage(criterion: &mut Criterion) {
         .collect();
     let known: Vec<_> = rows.iter().map(|row| [2, 3].map(|at| read(&row[at]))).collect();
     let mut guard = Guard::default();
-    let mut record = |at: usize| {
+    let mut search = |at: usize| {
         let row: &Vec<Vec<u8>> = &rows[at];
         guard.restart();
         // The call's time is none of those: it was read as one.
@@ -148,10 +148,22 @@ fn guard_stage(criterion: &mut Criterion) {
             }
         }
         assert!(guard.leak().is_none());
+        guard.is_suspicious()
     };
-    one(&mut group, "guard", &mut record);
-    let fastest = fastest_slice(&mut record);
-    println!("guard, fastest of {SLICES} slices: {fastest:.0} ns");
+    let quiet: Vec<usize> = (0..RECORDS).filter(|&at| !search(at)).collect();
+    one(&mut group, "guard", |at| {
+        black_box(search(at));
+    });
+    let all = fastest_slice(|at| {
+        black_box(search(at));
+    });
+    let typical = fastest_slice(|at| {
+        black_box(search(quiet[at % quiet.len()]));
+    });
+    println!(
+        "guard, fastest of {SLICES} slices: {all:.0} ns a record; {typical:.0} ns where no kept field has seven digits in a row, as in {} of {RECORDS}",
+        quiet.len()
+    );
     group.finish();
 }
 
