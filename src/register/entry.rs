@@ -1,0 +1,364 @@
+//! The register's entries, byte by byte: what stands in a record's key and value (`docs/formats.md`).
+//!
+//! Invariant: a key is never written twice with a meaning, so compaction moves no claim to another offset;
+//! what cannot be read is told by its offset, never by its content.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::pseudonym::epoch::{EpochId, EventTime};
+use crate::pseudonym::mac::Kcv;
+
+const VERSION: u32 = 1;
+/// Last part of the key under which a destruction stands.
+const DESTROYED: &str = "destroyed";
+/// In the place of a key check value that nobody has any more.
+const NO_KCV: &str = "-";
+
+/// "This epoch is this key, from this time on": what all instances of a domain have to agree in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Name of the epoch.
+    pub epoch: EpochId,
+    /// Check value of its key.
+    pub kcv: Kcv,
+    /// First event time of its window.
+    pub activate_at: EventTime,
+    /// First event time after it, as far as it was known: a successor may be added later.
+    pub ends_at: Option<EventTime>,
+    /// How pseudonyms are made of key and value.
+    pub algorithm: String,
+    /// How numbers are brought to their canonical form.
+    pub numbers: String,
+    /// Who claimed.
+    pub made: Made,
+}
+
+/// Who wrote an entry, and when by its clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// `[kafka] instance`.
+    pub instance: String,
+    /// Wall clock.
+    pub time: Timestamp,
+}
+
+/// "This key is gone, and this name with it."
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destruction {
+    /// Name of the epoch.
+    pub epoch: EpochId,
+    /// Check value of the key, if it was still known.
+    pub kcv: Option<Kcv>,
+    /// Who said so; `None` where the value does not tell: the key alone destroys.
+    pub made: Option<Made>,
+}
+
+/// What a record of the register means to one domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A claim, under this key.
+    Claim(Box<Claim>),
+    /// A destruction.
+    Destroyed(Destruction),
+    /// Whatever stood under this key is taken back.
+    Withdrawn,
+    /// It concerns this domain, or may, and cannot be read.
+    Unreadable,
+    /// It concerns another domain.
+    Foreign,
+}
+
+/// The key of a claim. `nonce` makes it unlike every other one, so that nobody rewrites it: of two equal claims
+/// compaction would keep the later, and one between them that had lost would have won.
+pub fn claim_key(domain: &str, epoch: EpochId, kcv: Kcv, nonce: [u8; 8]) -> String {
+    let nonce = data_encoding::HEXLOWER.encode(&nonce);
+    format!("{domain}/{epoch}/{kcv}/{nonce}")
+}
+
+/// The key of a destruction.
+pub fn destruction_key(domain: &str, epoch: EpochId, kcv: Option<Kcv>) -> String {
+    let kcv = kcv.map_or_else(|| NO_KCV.to_owned(), |kcv| kcv.to_string());
+    format!("{domain}/{epoch}/{kcv}/{DESTROYED}")
+}
+
+/// The value of a claim.
+pub fn claim_value(domain: &str, claim: &Claim) -> Vec<u8> {
+    bytes(&Written {
+        version: VERSION,
+        entry: Kind::Claim,
+        domain: domain.to_owned(),
+        epoch: claim.epoch.to_string(),
+        kcv: claim.kcv.to_string(),
+        activate_at: Some(claim.activate_at.to_string()),
+        ends_at: claim.ends_at.map(|end| end.to_string()),
+        algorithm: Some(claim.algorithm.clone()),
+        numbers: Some(claim.numbers.clone()),
+        instance: claim.made.instance.clone(),
+        time: claim.made.time.to_string(),
+    })
+}
+
+/// The value of a destruction.
+pub fn destruction_value(domain: &str, epoch: EpochId, kcv: Option<Kcv>, made: &Made) -> Vec<u8> {
+    bytes(&Written {
+        version: VERSION,
+        entry: Kind::Destroyed,
+        domain: domain.to_owned(),
+        epoch: epoch.to_string(),
+        kcv: kcv.map_or_else(|| NO_KCV.to_owned(), |kcv| kcv.to_string()),
+        activate_at: None,
+        ends_at: None,
+        algorithm: None,
+        numbers: None,
+        instance: made.instance.clone(),
+        time: made.time.to_string(),
+    })
+}
+
+/// What a record says to `domain`.
+pub fn read(domain: &str, key: &[u8], value: Option<&[u8]>) -> Entry {
+    let Some(place) = place(key) else {
+        // Not one of ours by its form, but it may have been meant to be.
+        let ours = key.starts_with(domain.as_bytes()) && key.get(domain.len()) == Some(&b'/');
+        return match value {
+            None => Entry::Withdrawn,
+            Some(_) if ours => Entry::Unreadable,
+            Some(_) => Entry::Foreign,
+        };
+    };
+    if place.domain != domain {
+        return Entry::Foreign;
+    }
+    match (place.destroyed, value) {
+        (true, Some(value)) => Entry::Destroyed(Destruction {
+            epoch: place.epoch,
+            kcv: place.kcv,
+            made: written(value).and_then(made),
+        }),
+        (_, None) => Entry::Withdrawn,
+        (false, Some(value)) => {
+            claim(&place, value).map_or(Entry::Unreadable, |claim| Entry::Claim(claim.into()))
+        }
+    }
+}
+
+/// A record's key, taken apart. Neither ids nor check values hold a slash, so the domain may.
+struct Place<'a> {
+    domain: &'a str,
+    epoch: EpochId,
+    kcv: Option<Kcv>,
+    destroyed: bool,
+}
+
+fn place(key: &[u8]) -> Option<Place<'_>> {
+    let mut parts = std::str::from_utf8(key).ok()?.rsplitn(4, '/');
+    let (last, kcv, epoch, domain) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let destroyed = last == DESTROYED;
+    let kcv = match kcv {
+        NO_KCV if destroyed => None,
+        kcv => Some(kcv.parse().ok()?),
+    };
+    Some(Place {
+        domain,
+        epoch: epoch.parse().ok()?,
+        kcv,
+        destroyed,
+    })
+}
+
+/// The claim in a value that agrees with its key.
+fn claim(place: &Place<'_>, value: &[u8]) -> Option<Claim> {
+    let written = written(value)?;
+    let agrees = written.entry == Kind::Claim
+        && written.domain == place.domain
+        && written.epoch == place.epoch.as_str()
+        && place.kcv.is_some_and(|kcv| written.kcv == kcv.to_string());
+    if !agrees {
+        return None;
+    }
+    let ends_at = written.ends_at.as_deref().map(moment);
+    Some(Claim {
+        epoch: place.epoch,
+        kcv: place.kcv?,
+        activate_at: moment(written.activate_at.as_deref()?)?,
+        ends_at: match ends_at {
+            None => None,
+            Some(end) => Some(end?),
+        },
+        algorithm: written.algorithm.clone()?,
+        numbers: written.numbers.clone()?,
+        made: made(written)?,
+    })
+}
+
+fn moment(text: &str) -> Option<EventTime> {
+    let time: Timestamp = text.parse().ok()?;
+    Some(EventTime::from_millis(time.as_millisecond()))
+}
+
+fn made(written: Written) -> Option<Made> {
+    Some(Made {
+        time: written.time.parse().ok()?,
+        instance: written.instance,
+    })
+}
+
+/// A value as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    entry: Kind,
+    domain: String,
+    epoch: String,
+    kcv: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activate_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numbers: Option<String>,
+    instance: String,
+    time: String,
+}
+
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Claim,
+    Destroyed,
+}
+
+fn written(value: &[u8]) -> Option<Written> {
+    let written: Written = serde_json::from_slice(value).ok()?;
+    (written.version == VERSION).then_some(written)
+}
+
+fn bytes(written: &Written) -> Vec<u8> {
+    serde_json::to_vec(written).expect("strings, numbers and times have a JSON form")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn a_claim(epoch: &str, kcv: u32, activate_at: i64) -> Claim {
+        Claim {
+            epoch: epoch.parse().unwrap(),
+            kcv: format!("{kcv:08x}").parse().unwrap(),
+            activate_at: EventTime::from_millis(activate_at),
+            ends_at: None,
+            algorithm: "a/1".to_owned(),
+            numbers: "n/1".to_owned(),
+            made: Made {
+                instance: format!("of-{kcv:x}"),
+                time: Timestamp::UNIX_EPOCH,
+            },
+        }
+    }
+
+    const KEY: &str = "billing/2026-11/9fc082d4/0102030405060708";
+
+    #[test]
+    fn entries_come_back_as_they_were_written() {
+        let mut claim = a_claim("2026-11", 0x9fc0_82d4, 1_793_491_200_000);
+        let key = claim_key("billing", claim.epoch, claim.kcv, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(key, KEY);
+        let value = claim_value("billing", &claim);
+        assert_eq!(
+            String::from_utf8(value.clone()).unwrap(),
+            "{\"version\":1,\"entry\":\"claim\",\"domain\":\"billing\",\"epoch\":\"2026-11\",\"kcv\":\"9fc082d4\",\
+             \"activate_at\":\"2026-11-01T00:00:00Z\",\"algorithm\":\"a/1\",\"numbers\":\"n/1\",\
+             \"instance\":\"of-9fc082d4\",\"time\":\"1970-01-01T00:00:00Z\"}"
+        );
+        assert_eq!(
+            read("billing", key.as_bytes(), Some(&value)),
+            Entry::Claim(claim.clone().into())
+        );
+        claim.ends_at = Some(EventTime::from_millis(1_796_083_200_000));
+        let value = claim_value("billing", &claim);
+        assert_eq!(
+            read("billing", key.as_bytes(), Some(&value)),
+            Entry::Claim(claim.clone().into())
+        );
+        for kcv in [Some(claim.kcv), None] {
+            let key = destruction_key("billing", claim.epoch, kcv);
+            let value = destruction_value("billing", claim.epoch, kcv, &claim.made);
+            let gone = Destruction {
+                epoch: claim.epoch,
+                kcv,
+                made: Some(claim.made.clone()),
+            };
+            assert_eq!(
+                read("billing", key.as_bytes(), Some(&value)),
+                Entry::Destroyed(gone)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_ignored_and_what_may_be_is_not() {
+        let value = claim_value("billing", &a_claim("2026-11", 0x9fc0_82d4, 0));
+        let ok = String::from_utf8(value).unwrap();
+        let other = |from: &str, to: &str| Some(ok.replace(from, to));
+        let cases: [(&str, Option<String>, Entry); 17] = [
+            (KEY, None, Entry::Withdrawn),
+            (
+                "fraud/2026-11/9fc082d4/0102030405060708",
+                Some(ok.clone()),
+                Entry::Foreign,
+            ),
+            ("billing/x/2026-11/9fc082d4/01", Some(ok.clone()), Entry::Foreign),
+            ("billings", Some(ok.clone()), Entry::Foreign),
+            ("", Some(ok.clone()), Entry::Foreign),
+            ("billing/", Some(ok.clone()), Entry::Unreadable),
+            ("billing/2026-11/9fc082d4", Some(ok.clone()), Entry::Unreadable),
+            ("billing/2026_11/9fc082d4/01", Some(ok.clone()), Entry::Unreadable),
+            ("billing/2026-11/-/01", Some(ok.clone()), Entry::Unreadable),
+            ("billing/2026-12/9fc082d4/01", Some(ok.clone()), Entry::Unreadable),
+            ("billing/2026-11/00000000/01", Some(ok.clone()), Entry::Unreadable),
+            (KEY, Some(String::new()), Entry::Unreadable),
+            (KEY, other("\"version\":1", "\"version\":2"), Entry::Unreadable),
+            (KEY, other("\"claim\"", "\"destroyed\""), Entry::Unreadable),
+            (KEY, other("\"billing\"", "\"fraud\""), Entry::Unreadable),
+            (
+                KEY,
+                other("1970-01-01T00:00:00Z\",\"al", "soon\",\"al"),
+                Entry::Unreadable,
+            ),
+            (
+                KEY,
+                other("\"version\":1", "\"version\":1,\"more\":1"),
+                Entry::Unreadable,
+            ),
+        ];
+        for (key, value, expected) in cases {
+            let found = read("billing", key.as_bytes(), value.as_deref().map(str::as_bytes));
+            assert_eq!(found, expected, "{key} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_destruction_needs_no_readable_value() {
+        let key = destruction_key("billing", "2026-11".parse().unwrap(), None);
+        let Entry::Destroyed(gone) = read("billing", key.as_bytes(), Some(b"\xff")) else {
+            panic!("read as something else");
+        };
+        assert_eq!((gone.epoch.as_str(), gone.made), ("2026-11", None));
+    }
+
+    #[test]
+    fn a_domain_may_hold_slashes() {
+        let claim = a_claim("a", 1, 0);
+        let key = claim_key("x/y", claim.epoch, claim.kcv, [0; 8]);
+        let value = claim_value("x/y", &claim);
+        assert_eq!(
+            read("x/y", key.as_bytes(), Some(&value)),
+            Entry::Claim(claim.into())
+        );
+        assert_eq!(read("x", key.as_bytes(), Some(&value)), Entry::Foreign);
+    }
+}
