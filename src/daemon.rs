@@ -1,9 +1,10 @@
 //! The daemon: wires the rooms, watches signals and the keyring, drains, stops.
 //!
-//! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
+//! Order of a start: self-test, brokers, topics, register, HTTP, lanes. Order of a stop:
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
 mod decks;
+mod register;
 mod topics;
 
 use std::future::Future;
@@ -29,8 +30,11 @@ use crate::lane::{self, LaneError, LanePlan};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{Epoch, Keyring, Status};
 use crate::pseudonym::mac;
+use crate::register::live::RegisterError;
 use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
 
+use self::register::{Guard, Refusal, Settled};
+pub use self::register::{due, raw_partitions, untold};
 pub use self::topics::topic_problems;
 use self::topics::{sized_for, topic};
 
@@ -78,6 +82,9 @@ pub enum DaemonError {
     /// Topics that are missing or unfit; one line each.
     #[error("{}", .0.join("\n"))]
     Topics(Vec<String>),
+    /// The register speaks against the keyring, or cannot serve; one line each.
+    #[error("{0}")]
+    Register(RegisterError),
     /// The HTTP listener.
     #[error("[admin] listen {address}: {error}")]
     Admin {
@@ -154,6 +161,13 @@ pub async fn run(
     if !problems.is_empty() {
         return Err(DaemonError::Topics(problems));
     }
+    let guard = tokio::select! {
+        guard = register::enter(&config, &view) => guard?,
+        () = &mut shutdown => {
+            tracing::info!("stopping: the register had not answered yet");
+            return Ok(telemetry.totals());
+        }
+    };
     let (stop_http, stopped) = oneshot::channel::<()>();
     let http = admin::serve(config.admin.listen, telemetry.clone(), async move {
         let _ = stopped.await;
@@ -164,7 +178,7 @@ pub async fn run(
     })?;
     let address = http.address();
     listening(address);
-    let keyring = Arc::new(ArcSwap::new(Arc::clone(&config.keyring.keyring)));
+    let keyring = Arc::new(ArcSwap::new(guard.served(&config.keyring.keyring)));
     let rating = Arc::new(ArcSwap::new(Arc::clone(&config.policy.rating)));
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
@@ -185,14 +199,19 @@ pub async fn run(
     };
     let files = !config.policy.rating_files.named.is_empty();
     let mut redeck = files.then(|| tokio::spawn(decks::run(watch, deck_orders)));
-    let mut reload = tokio::spawn(watch_keyring(
-        config.keyring_path.clone(),
-        config.keyring,
-        keyring,
-        telemetry.clone(),
-        config.policy.max_future,
-        orders,
-    ));
+    let (told, news) = mpsc::channel(1);
+    let mut follow = tokio::spawn(guard.clone().follow(told));
+    let watch = KeyringWatch {
+        path: config.keyring_path.clone(),
+        keyring: Arc::clone(&config.keyring.keyring),
+        lanes: keyring,
+        guard,
+        settled: Settled::default(),
+        waits: None,
+        telemetry: telemetry.clone(),
+        max_future: config.policy.max_future,
+    };
+    let mut reload = tokio::spawn(watch.run(config.keyring.content_hash, orders, news));
     let mut probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
     let over = async {
         tokio::select! {
@@ -200,6 +219,7 @@ pub async fn run(
             // None of these ends by itself, and without them nobody would notice what goes wrong next.
             error = http.ended() => Err(DaemonError::Helper("the HTTP listener", error.to_string())),
             ended = &mut reload => Err(DaemonError::Helper("the watch over the keyring", died(ended))),
+            ended = &mut follow => Err(DaemonError::Helper("the watch over the register", died(ended))),
             ended = end_of(&mut redeck) => Err(DaemonError::Helper("the watch over the rate deck", died(ended))),
             ended = &mut probe => Err(DaemonError::Helper("the watch over the brokers", died(ended))),
         }
@@ -208,6 +228,7 @@ pub async fn run(
         .until(over, config.delivery.drain_timeout, &stop, &telemetry)
         .await;
     reload.abort();
+    follow.abort();
     if let Some(redeck) = redeck {
         redeck.abort();
     }
@@ -296,7 +317,14 @@ pub async fn describe(config: &Config, timeout: Duration) -> Result<ClusterView,
 fn all_topics(config: &Config) -> Vec<String> {
     let topics = &config.topics;
     let outputs = [&topics.public, &topics.restricted, &topics.rejected];
-    topics.raw.iter().chain(outputs).cloned().collect()
+    let register = (config.brokers == BrokerKind::Kafka).then_some(&topics.register);
+    topics
+        .raw
+        .iter()
+        .chain(outputs)
+        .chain(register)
+        .cloned()
+        .collect()
 }
 
 /// What a reload changes under running lanes.
@@ -422,33 +450,109 @@ async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
     }
 }
 
-/// Re-reads the keyring when told, or when its content changed; a bad one changes nothing.
-async fn watch_keyring(
+/// What re-reads the keyring, and keeps from the lanes what the register speaks against.
+struct KeyringWatch {
     path: PathBuf,
-    loaded: LoadedKeyring,
-    current: Arc<ArcSwap<Keyring>>,
+    /// The keyring in use, whole.
+    keyring: Arc<Keyring>,
+    /// As much of it as the lanes may have.
+    lanes: Arc<ArcSwap<Keyring>>,
+    guard: Guard,
+    settled: Settled,
+    /// Why a good keyring is not in use yet: the register could not be asked.
+    waits: Option<String>,
     telemetry: Telemetry,
     max_future: Duration,
-    mut orders: mpsc::Receiver<Order>,
-) {
-    let mut seen = loaded.content_hash;
-    let mut ticks = tokio::time::interval(KEYRING_POLL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let ordered = tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Reload) => true,
-                None => std::future::pending().await,
-            },
-            _ = ticks.tick() => false,
-        };
-        let changed = content_hash(&path).await;
-        if !ordered && changed == Some(seen) {
-            continue;
+}
+
+impl KeyringWatch {
+    /// Re-reads the keyring when told, or when its content changed; a bad one changes nothing.
+    async fn run(
+        mut self,
+        loaded: ContentHash,
+        mut orders: mpsc::Receiver<Order>,
+        mut news: mpsc::Receiver<()>,
+    ) {
+        let mut seen = loaded;
+        let mut ticks = tokio::time::interval(KEYRING_POLL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let ordered = tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Reload) => true,
+                    None => std::future::pending().await,
+                },
+                Some(()) = news.recv() => false,
+                _ = ticks.tick() => false,
+            };
+            let changed = content_hash(&self.path).await;
+            if ordered || self.waits.is_some() || changed != Some(seen) {
+                // What was looked at once is not looked at again until it changes: a fault is told once.
+                seen = changed.unwrap_or(seen);
+                self.reload().await;
+            }
+            let for_whom = (&self.telemetry, self.max_future);
+            self.settled
+                .settle(&self.guard, &self.keyring, &self.lanes, for_whom)
+                .await;
         }
-        // What was looked at once is not looked at again until it changes: a fault is told once.
-        seen = changed.unwrap_or(seen);
-        reload(&path, &current, &telemetry, max_future).await;
+    }
+
+    async fn reload(&mut self) {
+        let next = match self.acceptable().await {
+            Ok(next) => next,
+            Err(Refusal::For(error)) => {
+                self.waits = None;
+                return self.refused(error);
+            }
+            Err(Refusal::NotYet(error)) if self.waits.is_some() => {
+                tracing::debug!(error, "the keyring still waits for the register");
+                return;
+            }
+            Err(Refusal::NotYet(error)) => {
+                self.waits = Some(error.clone());
+                return self.refused(error);
+            }
+        };
+        self.waits = None;
+        for warning in &next.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            before = self.keyring.fingerprint(),
+            after = next.keyring.fingerprint(),
+            "keyring reloaded"
+        );
+        self.telemetry.keyring_loaded(facts(&next.keyring), Now::read());
+        self.lanes.store(self.guard.served(&next.keyring));
+        self.keyring = next.keyring;
+    }
+
+    fn refused(&self, error: String) {
+        tracing::error!(error, "keyring refused; the running one stays in use");
+        self.telemetry.keyring_refused(error);
+    }
+
+    /// The keyring on disk, if it may replace the one in use.
+    async fn acceptable(&self) -> Result<LoadedKeyring, Refusal> {
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || keystore::load(&path)).await;
+        let next = match loaded {
+            Ok(Ok(next)) => next,
+            Ok(Err(faults)) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                return Err(Refusal::For(faults.join("; ")));
+            }
+            Err(_) => return Err(Refusal::For("reading it failed".to_owned())),
+        };
+        // Records may already have event times as far ahead as the policy lets them.
+        let reach = now_millis().saturating_add(self.max_future.as_millis() as i64);
+        let allowed = self
+            .keyring
+            .allows_edit(&next.keyring, EventTime::from_millis(reach));
+        allowed.map_err(|error| Refusal::For(format!("{}: {error}", self.path.display())))?;
+        self.guard.admit(&next.keyring, self.max_future).await?;
+        Ok(next)
     }
 }
 
@@ -457,44 +561,6 @@ async fn content_hash(path: &Path) -> Option<ContentHash> {
     tokio::task::spawn_blocking(move || keystore::content_hash(&path))
         .await
         .ok()
-}
-
-async fn reload(path: &Path, current: &ArcSwap<Keyring>, telemetry: &Telemetry, max_future: Duration) {
-    let owned = path.to_path_buf();
-    let loaded = tokio::task::spawn_blocking(move || keystore::load(&owned)).await;
-    let refused = |error: String| {
-        tracing::error!(error, "keyring refused; the running one stays in use");
-        telemetry.keyring_refused(error);
-    };
-    let next = match loaded {
-        Ok(Ok(next)) => next,
-        Ok(Err(faults)) => {
-            return refused(
-                faults
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            );
-        }
-        Err(_) => return refused("reading it failed".to_owned()),
-    };
-    let running = current.load_full();
-    // Records may already have event times as far ahead as the policy lets them.
-    let reach = EventTime::from_millis(now_millis().saturating_add(max_future.as_millis() as i64));
-    if let Err(error) = running.allows_edit(&next.keyring, reach) {
-        return refused(format!("{}: {error}", path.display()));
-    }
-    for warning in &next.warnings {
-        tracing::warn!("{warning}");
-    }
-    tracing::info!(
-        before = running.fingerprint(),
-        after = next.keyring.fingerprint(),
-        "keyring reloaded"
-    );
-    telemetry.keyring_loaded(facts(&next.keyring), Now::read());
-    current.store(next.keyring);
 }
 
 /// What may be shown of a keyring.

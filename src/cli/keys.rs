@@ -1,10 +1,11 @@
-//! `cdrveil keys new | list | check`: the security team's verbs over `keyring.toml`.
+//! `cdrveil keys new | list | check | register`: the security team's verbs over `keyring.toml`.
 //!
 //! Invariant: key bytes go to a file that is created here and nowhere else;
 //! no verb writes the keyring itself, overwrites a file or prints a key.
 
 mod check;
 mod new;
+mod register;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::keys::check::{CheckArgs, check};
 use crate::cli::keys::new::{NewArgs, new};
+use crate::cli::keys::register::{RegisterArgs, register};
 use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::Epoch;
@@ -46,6 +48,12 @@ enum KeysCommand {
     ///
     /// Exits with 0 when all is well, 1 when something should be done, 78 when the keyring does not load.
     Check(CheckArgs),
+    /// Show what the register says of the epochs of this domain, or rebuild it from the keyring.
+    ///
+    /// The register is the topic on which all instances agree what every epoch is. `--rebuild` is for a topic
+    /// that was deleted, and for records processed before there was one: it shows what it would write and asks.
+    /// Exits with 0, 1 when register and keyring contradict each other, 69 without a broker, 78 when it cannot be done.
+    Register(RegisterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +79,7 @@ pub fn run(args: &KeysArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut
         KeysCommand::New(args) => new(args, now, stdout, stderr),
         KeysCommand::List(args) => list(args, now, stdout, stderr),
         KeysCommand::Check(args) => check(args, now, stdout, stderr),
+        KeysCommand::Register(args) => register(args, stdout, stderr),
     };
     // Only a closed stdout or stderr gets here: there is nobody left to tell.
     done.unwrap_or(Exit::Internal)

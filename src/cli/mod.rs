@@ -118,7 +118,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The configuration file, as every verb that needs one takes it.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 struct ConfigArg {
     /// Configuration file
     #[arg(

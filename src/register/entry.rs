@@ -34,6 +34,14 @@ pub struct Claim {
     pub made: Made,
 }
 
+impl Claim {
+    /// Whether both say the same of everything that may not change: the end of a window may, when a successor is added.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let fixed = |claim: &Self| (claim.kcv, claim.activate_at);
+        fixed(self) == fixed(other) && self.algorithm == other.algorithm && self.numbers == other.numbers
+    }
+}
+
 /// Who wrote an entry, and when by its clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {

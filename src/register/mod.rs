@@ -6,4 +6,5 @@
 //! one name, or one that came back from a backup, are stopped before they write, not seen afterwards.
 
 pub mod entry;
+pub mod live;
 pub mod table;

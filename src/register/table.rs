@@ -141,6 +141,14 @@ impl Table {
             .collect()
     }
 
+    /// Tombstones of the keyring of which the register was not told.
+    pub fn untold(&self, keyring: &Keyring) -> Vec<EpochId> {
+        let untold =
+            |epoch: &&Epoch| epoch.status() == Status::Destroyed && self.destruction(epoch.id()).is_none();
+        let epochs = keyring.epochs().iter().filter(untold);
+        epochs.map(|epoch| *epoch.id()).collect()
+    }
+
     /// Everything in which keyring and register contradict each other; empty when the keyring may be used.
     pub fn contradictions(&self, keyring: &Keyring, made_by: &Construction) -> Vec<Contradiction> {
         let unreadable = self

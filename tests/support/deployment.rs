@@ -43,6 +43,7 @@ pub struct Deployment {
     pub public: String,
     pub restricted: String,
     pub rejected: String,
+    pub register: String,
     pub group: String,
     pub identity: String,
     recipient: String,
@@ -60,6 +61,7 @@ impl Deployment {
             public: unique("public"),
             restricted: unique("restricted"),
             rejected: unique("rejected"),
+            register: unique("register"),
             group: unique("group"),
             identity: identity.expose().clone(),
             recipient,
@@ -122,6 +124,7 @@ impl Deployment {
             public,
             restricted,
             rejected,
+            register,
             recipient,
             ..
         } = self;
@@ -130,6 +133,7 @@ impl Deployment {
              [kafka]\nbrokers = [\"{bootstrap}\"]\ngroup = \"{group}\"\ninstance = \"{instance}\"\n\
              [kafka.properties]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 1000\n\
              [topics]\nraw = [\"{raw}\"]\npublic = \"{public}\"\nrestricted = \"{restricted}\"\nrejected = \"{rejected}\"\n\
+             register = \"{register}\"\n\
              [delivery]\n{delivery}\n[seal]\nrecipients = [\"{recipient}\"]\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n{more}\n"
         );
