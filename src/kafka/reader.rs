@@ -69,12 +69,15 @@ pub fn read_to_end(
     patience: Duration,
     look: impl FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<(), KafkaError> {
-    let (consumer, partitions) = open(kafka, topic, patience)?;
+    let (consumer, partitions) = open(kafka, topic, &[], patience)?;
     drain(&consumer, (topic, partitions), patience, look)
 }
 
 /// A reader that has been at the end of its topic and goes on from there.
 pub struct Follower(BaseConsumer<Quiet>);
+
+/// A broker tells the end only when a fetch has waited in vain: half a second by default.
+const SOON: [(&str, &str); 1] = [("fetch.wait.max.ms", "100")];
 
 impl Follower {
     /// Hands every committed record to `look`, as [`read_to_end`] does, and stays.
@@ -88,7 +91,7 @@ impl Follower {
         patience: Duration,
         mut look: impl FnMut(&Record<'_>),
     ) -> Result<Self, KafkaError> {
-        let (consumer, partitions) = open(kafka, topic, patience)?;
+        let (consumer, partitions) = open(kafka, topic, &SOON, patience)?;
         drain(&consumer, (topic, partitions), patience, |record| {
             look(record);
             ControlFlow::Continue(())
@@ -178,8 +181,14 @@ fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str, patience: Duration) -
 }
 
 /// At the start of all partitions, and how many there are.
-fn open(kafka: &Kafka, topic: &str, patience: Duration) -> Result<(BaseConsumer<Quiet>, i32), KafkaError> {
-    let consumer: BaseConsumer<Quiet> = cluster::consumer(kafka, &[("enable.partition.eof", "true")])?;
+fn open(
+    kafka: &Kafka,
+    topic: &str,
+    more: &[(&str, &str)],
+    patience: Duration,
+) -> Result<(BaseConsumer<Quiet>, i32), KafkaError> {
+    let decided = [&[("enable.partition.eof", "true")], more].concat();
+    let consumer: BaseConsumer<Quiet> = cluster::consumer(kafka, &decided)?;
     let partitions = partitions(&consumer, topic, patience)?;
     let mut assignment = TopicPartitionList::with_capacity(partitions as usize);
     for partition in 0..partitions {

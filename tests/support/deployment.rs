@@ -23,15 +23,15 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdrveil");
 pub const KEYS: [(&str, &str); 3] = [
     (
         "6d1f0be2a4937c58d2e90f4b7a61c38e15f7a0bc92d4637881efcd5a06b3924e",
-        "f0c8ec5d",
+        "e5c5b4f0",
     ),
     (
         "c0a7715e93dd4b2f8866fa13e9047b25b1d8329c6e5f40a3772d91c8e46b0fd7",
-        "8cd46bb2",
+        "57ec797b",
     ),
     (
         "3b94e7d1068fa25cc7530e91bd64f82a9e1f76c3d05b48a2ef317c6950d8ba24",
-        "00000000",
+        "e08b0c9a",
     ),
 ];
 
