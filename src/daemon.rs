@@ -4,13 +4,13 @@
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
 mod decks;
+mod keyring;
 mod register;
 mod topics;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,7 +25,6 @@ use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
 use crate::kafka::cluster::{self, ClusterView, Probe};
 use crate::kafka::{ErrorClass, Kafka, KafkaError};
-use crate::keystore::{self, ContentHash, LoadedKeyring};
 use crate::lane::{self, LaneError, LanePlan};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{Epoch, Keyring, Status};
@@ -33,13 +32,11 @@ use crate::pseudonym::mac;
 use crate::register::live::RegisterError;
 use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
 
-use self::register::{Guard, Refusal, Settled};
+use self::keyring::KeyringWatch;
 pub use self::register::{due, raw_partitions, untold};
 pub use self::topics::topic_problems;
 use self::topics::{sized_for, topic};
 
-/// How often the keyring's content is compared with what is loaded.
-const KEYRING_POLL: Duration = Duration::from_secs(3);
 /// How often the brokers are asked for metadata, for `/readyz`.
 const BROKER_PROBE: Duration = Duration::from_secs(5);
 
@@ -206,8 +203,6 @@ pub async fn run(
         keyring: Arc::clone(&config.keyring.keyring),
         lanes: keyring,
         guard,
-        settled: Settled::default(),
-        waits: None,
         telemetry: telemetry.clone(),
         max_future: config.policy.max_future,
     };
@@ -448,119 +443,6 @@ async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
         telemetry.brokers(answer.map_err(|error| error.to_string()));
         tokio::time::sleep(BROKER_PROBE).await;
     }
-}
-
-/// What re-reads the keyring, and keeps from the lanes what the register speaks against.
-struct KeyringWatch {
-    path: PathBuf,
-    /// The keyring in use, whole.
-    keyring: Arc<Keyring>,
-    /// As much of it as the lanes may have.
-    lanes: Arc<ArcSwap<Keyring>>,
-    guard: Guard,
-    settled: Settled,
-    /// Why a good keyring is not in use yet: the register could not be asked.
-    waits: Option<String>,
-    telemetry: Telemetry,
-    max_future: Duration,
-}
-
-impl KeyringWatch {
-    /// Re-reads the keyring when told, or when its content changed; a bad one changes nothing.
-    async fn run(
-        mut self,
-        loaded: ContentHash,
-        mut orders: mpsc::Receiver<Order>,
-        mut news: mpsc::Receiver<()>,
-    ) {
-        let mut seen = loaded;
-        let mut ticks = tokio::time::interval(KEYRING_POLL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let ordered = tokio::select! {
-                order = orders.recv() => match order {
-                    Some(Order::Reload) => true,
-                    None => std::future::pending().await,
-                },
-                Some(()) = news.recv() => false,
-                _ = ticks.tick() => false,
-            };
-            let changed = content_hash(&self.path).await;
-            if ordered || self.waits.is_some() || changed != Some(seen) {
-                // What was looked at once is not looked at again until it changes: a fault is told once.
-                seen = changed.unwrap_or(seen);
-                self.reload().await;
-            }
-            let for_whom = (&self.telemetry, self.max_future);
-            self.settled
-                .settle(&self.guard, &self.keyring, &self.lanes, for_whom)
-                .await;
-        }
-    }
-
-    async fn reload(&mut self) {
-        let next = match self.acceptable().await {
-            Ok(next) => next,
-            Err(Refusal::For(error)) => {
-                self.waits = None;
-                return self.refused(error);
-            }
-            Err(Refusal::NotYet(error)) if self.waits.is_some() => {
-                tracing::debug!(error, "the keyring still waits for the register");
-                return;
-            }
-            Err(Refusal::NotYet(error)) => {
-                self.waits = Some(error.clone());
-                return self.refused(error);
-            }
-        };
-        self.waits = None;
-        for warning in &next.warnings {
-            tracing::warn!("{warning}");
-        }
-        tracing::info!(
-            before = self.keyring.fingerprint(),
-            after = next.keyring.fingerprint(),
-            "keyring reloaded"
-        );
-        self.telemetry.keyring_loaded(facts(&next.keyring), Now::read());
-        self.lanes.store(self.guard.served(&next.keyring));
-        self.keyring = next.keyring;
-    }
-
-    fn refused(&self, error: String) {
-        tracing::error!(error, "keyring refused; the running one stays in use");
-        self.telemetry.keyring_refused(error);
-    }
-
-    /// The keyring on disk, if it may replace the one in use.
-    async fn acceptable(&self) -> Result<LoadedKeyring, Refusal> {
-        let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || keystore::load(&path)).await;
-        let next = match loaded {
-            Ok(Ok(next)) => next,
-            Ok(Err(faults)) => {
-                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                return Err(Refusal::For(faults.join("; ")));
-            }
-            Err(_) => return Err(Refusal::For("reading it failed".to_owned())),
-        };
-        // Records may already have event times as far ahead as the policy lets them.
-        let reach = now_millis().saturating_add(self.max_future.as_millis() as i64);
-        let allowed = self
-            .keyring
-            .allows_edit(&next.keyring, EventTime::from_millis(reach));
-        allowed.map_err(|error| Refusal::For(format!("{}: {error}", self.path.display())))?;
-        self.guard.admit(&next.keyring, self.max_future).await?;
-        Ok(next)
-    }
-}
-
-async fn content_hash(path: &Path) -> Option<ContentHash> {
-    let path = path.to_path_buf();
-    tokio::task::spawn_blocking(move || keystore::content_hash(&path))
-        .await
-        .ok()
 }
 
 /// What may be shown of a keyring.

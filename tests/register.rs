@@ -91,7 +91,7 @@ fn a_second_instance_with_another_key_stops_before_its_first_record() {
         before
     );
     assert!(agreeing.stop().0.success());
-    let shown = deployment.verb(&["keys", "register", "--config", "cdrveil.toml"]);
+    let shown = deployment.verb(&["keys", "register", "--config", "second.toml"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(
         shown.contains("2026-11") && shown.contains("claimed") && shown.contains(KEYS[0].1),
@@ -380,6 +380,14 @@ fn a_deleted_register_stops_the_start_until_it_is_rebuilt() {
             .unwrap()
             .contains("nothing to do")
     );
+
+    // And under a running daemon: it goes on with what it knows, and is not ready.
+    broker.delete_topic(&deployment.register);
+    daemon.await_readyz(503, PATIENCE);
+    deployment.produce(broker, 1, [call(1)]);
+    deployment.await_public(broker, 2, PATIENCE);
+    assert!(rebuild(&["--yes"]).status.success());
+    daemon.await_ready(PATIENCE);
 }
 
 fn an_unfit_register_topic_is_refused() {

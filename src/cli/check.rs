@@ -209,7 +209,7 @@ fn register(config: &Config, view: &ClusterView, limit: Duration, out: &mut impl
         Err(error) => {
             complain(&error);
             return match error {
-                RegisterError::Kafka { error, .. } if !error.is_denied() => Exit::Unavailable,
+                RegisterError::Kafka { .. } => Exit::Unavailable,
                 _ => Exit::Found,
             };
         }

@@ -61,7 +61,7 @@ pub(super) async fn enter(config: &Config, view: &ClusterView) -> Result<Guard, 
         let attempt = tokio::task::spawn_blocking(move || attempt(&place, &raw, &keyring, due));
         let error = match attempt.await {
             Ok(Ok(register)) => return Ok(Guard::over(register)),
-            Ok(Err(RegisterError::Kafka { error, .. })) if !error.is_denied() => error,
+            Ok(Err(RegisterError::Kafka { error, .. })) => error,
             Ok(Err(error)) => return Err(DaemonError::Register(error)),
             Err(_) => KafkaError::stalled(),
         };
@@ -131,12 +131,12 @@ impl Guard {
         match admitted.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error @ RegisterError::Kafka { .. })) => Err(Refusal::NotYet(error.to_string())),
-            Ok(Err(error)) => Err(Refusal::For(error.to_string().replace('\n', "; "))),
+            Ok(Err(error)) => Err(Refusal::ByRegister(error.to_string().replace('\n', "; "))),
             Err(_) => Err(Refusal::NotYet("asking the register failed".to_owned())),
         }
     }
 
-    /// What the register says of the keyring in use.
+    /// What the register says of the keyring in use, and whether it has to be asked anew.
     fn look(&self, keyring: &Keyring, max_future: Duration) -> Option<(RegisterFacts, bool)> {
         let register = lock(self.0.as_ref()?);
         let table = register.table();
@@ -151,8 +151,10 @@ impl Guard {
         facts.refused += table.strangers(keyring).len();
         let contradictions = table.contradictions(keyring, &MADE_BY);
         facts.faults = contradictions.iter().map(Contradiction::to_string).collect();
-        facts.faults.extend(register.fault());
-        Some((facts, register.has_unclaimed(keyring, due(max_future))))
+        let fault = register.fault();
+        let ask = fault.is_some() || register.has_unclaimed(keyring, due(max_future));
+        facts.faults.extend(fault);
+        Some((facts, ask))
     }
 
     /// Follows the register for ever; `changed` hears when there is something new in it.
@@ -182,11 +184,22 @@ impl Guard {
 }
 
 /// Why a keyring is not admitted.
+#[derive(PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The register speaks against it.
+    /// The file, or what it would change.
     For(String),
+    /// The register speaks against it: what it says may change.
+    ByRegister(String),
     /// The register could not be asked.
     NotYet(String),
+}
+
+impl Refusal {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::For(error) | Self::ByRegister(error) | Self::NotYet(error) => error,
+        }
+    }
 }
 
 /// What was last said of the register, so that nothing is said twice.
@@ -202,10 +215,10 @@ impl Settled {
         lanes: &ArcSwap<Keyring>,
         (telemetry, max_future): (&Telemetry, Duration),
     ) {
-        let Some((mut facts, unclaimed)) = guard.look(keyring, max_future) else {
+        let Some((mut facts, ask)) = guard.look(keyring, max_future) else {
             return;
         };
-        if unclaimed {
+        if ask {
             // What goes wrong shows in the facts, or is tried again at the next look.
             if let Err(Refusal::NotYet(error)) = guard.admit(keyring, max_future).await {
                 tracing::debug!(error, "a key that is due is not claimed yet");
@@ -224,10 +237,7 @@ impl Settled {
 
     fn say(&mut self, faults: &[String]) {
         for fault in faults.iter().filter(|fault| !self.0.contains(fault)) {
-            tracing::error!(
-                error = fault,
-                "the register contradicts the keyring in use: no record gets such a key any more"
-            );
+            tracing::error!(error = fault, "the register contradicts the keyring in use");
         }
         if faults.is_empty() && !self.0.is_empty() {
             tracing::info!("register and keyring agree again");

@@ -197,6 +197,9 @@ pub fn ensure_topic(kafka: &Kafka, order: &TopicOrder<'_>, timeout: Duration) ->
 ///
 /// The coordinator did not answer within `timeout`, or denies it.
 pub fn has_committed(kafka: &Kafka, topics: &[(&str, i32)], timeout: Duration) -> Result<bool, KafkaError> {
+    if topics.is_empty() {
+        return Ok(false);
+    }
     let mut asked = TopicPartitionList::new();
     for (topic, partitions) in topics {
         asked.add_partition_range(topic, 0, partitions - 1);

@@ -17,7 +17,7 @@ use crate::kafka::reader::{Follower, Record};
 use crate::kafka::{ErrorClass, Kafka, KafkaError};
 use crate::number::NUMBER_TABLE;
 use crate::pseudonym::epoch::{EpochId, EventTime};
-use crate::pseudonym::keyring::{Epoch, Keyring};
+use crate::pseudonym::keyring::{Epoch, Keyring, Status};
 use crate::pseudonym::mac::{CONSTRUCTION, Kcv};
 use crate::register::entry::{Claim, Made, claim_key, claim_value, destruction_key, destruction_value};
 use crate::register::table::{Construction, Contradiction, Held, Standing, Table};
@@ -65,9 +65,10 @@ impl Place {
     }
 
     fn failed(&self, error: KafkaError) -> RegisterError {
-        RegisterError::Kafka {
-            topic: self.topic.clone(),
-            error,
+        let topic = self.topic.clone();
+        match error.is_denied() {
+            true => RegisterError::Denied { topic, error },
+            false => RegisterError::Kafka { topic, error },
         }
     }
 
@@ -107,6 +108,19 @@ pub enum RegisterError {
         /// The register's topic.
         topic: String,
         /// Why not.
+        error: KafkaError,
+    },
+    /// There is no such topic.
+    #[error(
+        "register topic \"{0}\" does not exist: the first start of a daemon makes it, or `cdrveil keys register --rebuild --config FILE`"
+    )]
+    Missing(String),
+    /// This user may not.
+    #[error("register \"{topic}\": {error}: give the principal Read, Write and Describe on it")]
+    Denied {
+        /// The register's topic.
+        topic: String,
+        /// What the brokers say.
         error: KafkaError,
     },
     /// A destroyed key is in the keyring that the register was to be rebuilt from.
@@ -209,6 +223,9 @@ pub fn destroy(
     kcv: Option<Kcv>,
     patience: Duration,
 ) -> Result<(), RegisterError> {
+    if !matches!(presence(place, patience)?, Presence::Partitions(_)) {
+        return Err(RegisterError::Missing(place.topic.clone()));
+    }
     place.append(&[destruction(place, epoch, kcv)], patience)
 }
 
@@ -436,7 +453,11 @@ impl Register {
         }
     }
 
+    /// The first usable epoch is always due: so a register that was in use is never empty.
     fn unclaimed<'a>(&self, keyring: &'a Keyring, due: EventTime) -> impl Iterator<Item = &'a Epoch> {
+        let usable = |epoch: &&Epoch| epoch.status() != Status::Destroyed;
+        let first = keyring.epochs().iter().find(usable).map(Epoch::activate_at);
+        let due = first.map_or(due, |first| due.max(first));
         let begun = keyring
             .epochs()
             .iter()

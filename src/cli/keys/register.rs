@@ -49,7 +49,7 @@ pub(super) fn register(
         Fault::Register(error) => {
             writeln!(stderr, "cdrveil: {error}")?;
             Ok(match error {
-                RegisterError::Kafka { error, .. } if !error.is_denied() => Exit::Unavailable,
+                RegisterError::Kafka { .. } => Exit::Unavailable,
                 _ => Exit::Config,
             })
         }

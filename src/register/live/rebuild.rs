@@ -64,10 +64,11 @@ impl Register {
                     });
                 }
                 Standing::Against(_) => plan.claimed.push(*epoch.id()),
-                Standing::Unclaimed if epoch.activate_at() <= due => plan.claimed.push(*epoch.id()),
                 Standing::Unclaimed | Standing::Agreed => {}
             }
         }
+        plan.claimed
+            .extend(self.unclaimed(keyring, due).map(|epoch| *epoch.id()));
         let strangers = self.table.strangers(keyring);
         let stranger = |held: &&Held| strangers.iter().any(|claim| claim.epoch == held.claim.epoch);
         let replaced = |held: &&Held| plan.claimed.contains(&held.claim.epoch);
