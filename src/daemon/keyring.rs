@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::register::{Guard, Refusal, Settled};
+use super::register::{Guard, Refusal, Said};
 use super::{Order, facts, now_millis};
 use crate::keystore::{self, ContentHash, LoadedKeyring};
 use crate::pseudonym::epoch::EventTime;
@@ -40,7 +40,7 @@ impl KeyringWatch {
         mut news: mpsc::Receiver<()>,
     ) {
         let mut seen = loaded;
-        let (mut refused, mut settled) = (None, Settled::default());
+        let (mut refused, mut said) = (None, Said::default());
         let mut ticks = tokio::time::interval(KEYRING_POLL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -65,10 +65,14 @@ impl KeyringWatch {
                 let former = refused.take().filter(|_| !asked_for);
                 refused = self.reload(former.as_ref()).await.err();
             }
-            let for_whom = (&self.telemetry, self.max_future);
-            settled
-                .settle(&self.guard, &self.keyring, &self.lanes, for_whom)
-                .await;
+            if why == Why::Time {
+                self.claim_what_is_due().await;
+            }
+            if let Some(facts) = self.guard.facts(&self.keyring) {
+                self.keep_from_lanes();
+                said.say(&facts.faults);
+                self.telemetry.register(facts);
+            }
         }
     }
 
@@ -97,6 +101,23 @@ impl KeyringWatch {
         self.lanes.store(self.guard.served(&next.keyring));
         self.keyring = next.keyring;
         Ok(())
+    }
+
+    /// Claims epochs that begin soon, and reads the register from its start where something is wrong with it.
+    async fn claim_what_is_due(&self) {
+        if self.guard.has_to_ask(&self.keyring, self.max_future) {
+            // What the register says against it shows in the facts, and the rest is tried again in a moment.
+            if let Err(Refusal::NotYet(error)) = self.guard.admit(&self.keyring, self.max_future).await {
+                tracing::debug!(error, "the register could not be asked");
+            }
+        }
+    }
+
+    fn keep_from_lanes(&self) {
+        let served = self.guard.served(&self.keyring);
+        if served.fingerprint() != self.lanes.load().fingerprint() {
+            self.lanes.store(served);
+        }
     }
 
     /// The keyring on disk, if it may replace the one in use.

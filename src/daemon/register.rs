@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::{DaemonError, now_millis};
@@ -17,7 +16,7 @@ use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::Keyring;
 use crate::register::live::{MADE_BY, Place, Register, RegisterError, ensure, view};
 use crate::register::table::{Contradiction, Standing};
-use crate::telemetry::{RegisterFacts, Telemetry};
+use crate::telemetry::RegisterFacts;
 
 /// An epoch is claimed this long before a call may have its time: days before it begins it can still be moved, and
 /// whoever has another key for it hears of it before midnight.
@@ -136,8 +135,8 @@ impl Guard {
         }
     }
 
-    /// What the register says of the keyring in use, and whether it has to be asked anew.
-    fn look(&self, keyring: &Keyring, max_future: Duration) -> Option<(RegisterFacts, bool)> {
+    /// What the register says of the keyring in use.
+    pub(super) fn facts(&self, keyring: &Keyring) -> Option<RegisterFacts> {
         let register = lock(self.0.as_ref()?);
         let table = register.table();
         let mut facts = RegisterFacts::default();
@@ -151,10 +150,17 @@ impl Guard {
         facts.refused += table.strangers(keyring).len();
         let contradictions = table.contradictions(keyring, &MADE_BY);
         facts.faults = contradictions.iter().map(Contradiction::to_string).collect();
-        let fault = register.fault();
-        let ask = fault.is_some() || register.has_unclaimed(keyring, due(max_future));
-        facts.faults.extend(fault);
-        Some((facts, ask))
+        facts.faults.extend(register.fault());
+        Some(facts)
+    }
+
+    /// Whether something is due to be claimed, or the register to be read again.
+    pub(super) fn has_to_ask(&self, keyring: &Keyring, max_future: Duration) -> bool {
+        let Some(register) = &self.0 else {
+            return false;
+        };
+        let register = lock(register);
+        register.fault().is_some() || register.has_unclaimed(keyring, due(max_future))
     }
 
     /// Follows the register for ever; `changed` hears when there is something new in it.
@@ -170,6 +176,7 @@ impl Guard {
                 // Brokers that are away are told elsewhere; what is wrong with the topic stands in the facts.
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the register cannot be followed");
+                    tokio::time::sleep(4 * FOLLOW).await;
                     true
                 }
                 Err(_) => return,
@@ -204,38 +211,10 @@ impl Refusal {
 
 /// What was last said of the register, so that nothing is said twice.
 #[derive(Default)]
-pub(super) struct Settled(Vec<String>);
+pub(super) struct Said(Vec<String>);
 
-impl Settled {
-    /// Brings lanes and telemetry in line with what the register says now; claims what has come due.
-    pub(super) async fn settle(
-        &mut self,
-        guard: &Guard,
-        keyring: &Arc<Keyring>,
-        lanes: &ArcSwap<Keyring>,
-        (telemetry, max_future): (&Telemetry, Duration),
-    ) {
-        let Some((mut facts, ask)) = guard.look(keyring, max_future) else {
-            return;
-        };
-        if ask {
-            // What goes wrong shows in the facts, or is tried again at the next look.
-            if let Err(Refusal::NotYet(error)) = guard.admit(keyring, max_future).await {
-                tracing::debug!(error, "a key that is due is not claimed yet");
-            }
-            if let Some((now, _)) = guard.look(keyring, max_future) {
-                facts = now;
-            }
-        }
-        let served = guard.served(keyring);
-        if served.fingerprint() != lanes.load().fingerprint() {
-            lanes.store(served);
-        }
-        self.say(&facts.faults);
-        telemetry.register(facts);
-    }
-
-    fn say(&mut self, faults: &[String]) {
+impl Said {
+    pub(super) fn say(&mut self, faults: &[String]) {
         for fault in faults.iter().filter(|fault| !self.0.contains(fault)) {
             tracing::error!(error = fault, "the register contradicts the keyring in use");
         }

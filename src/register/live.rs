@@ -153,24 +153,24 @@ fn lines(topic: &str, contradictions: &[Contradiction]) -> String {
 ///
 /// [`RegisterError::Lost`]; the brokers.
 pub fn view(place: &Place, raw: &[(&str, i32)], patience: Duration) -> Result<Option<Table>, RegisterError> {
-    let there = presence(place, patience)?;
-    let table = match there {
+    // Asked first: whoever commits has claimed before.
+    let processed =
+        cluster::has_committed(&place.kafka, raw, patience).map_err(|error| place.failed(error))?;
+    let table = match presence(place, patience)? {
         Presence::Partitions(_) => Some(Register::open(place.clone(), patience)?.table),
         Presence::Missing | Presence::Denied => None,
     };
-    if table.as_ref().is_none_or(Table::is_empty) {
-        let processed = cluster::has_committed(&place.kafka, raw, patience);
-        if processed.map_err(|error| place.failed(error))? {
-            let what = match table {
-                None => "does not exist".to_owned(),
-                Some(_) => format!("holds nothing of domain \"{}\"", place.domain),
-            };
-            return Err(RegisterError::Lost {
-                topic: place.topic.clone(),
-                what,
-                group: place.kafka.group().to_owned(),
-            });
-        }
+    let what = match &table {
+        None => "does not exist".to_owned(),
+        Some(table) if table.is_empty() => format!("holds nothing of domain \"{}\"", place.domain),
+        Some(_) => return Ok(table),
+    };
+    if processed {
+        return Err(RegisterError::Lost {
+            topic: place.topic.clone(),
+            what,
+            group: place.kafka.group().to_owned(),
+        });
     }
     Ok(table)
 }

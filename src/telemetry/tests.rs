@@ -1,6 +1,6 @@
 //! The room's behaviour through its handle; no clock is read, none waited for.
 
-mod register;
+mod register_tests;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -480,6 +480,7 @@ fn full_page() -> String {
         now,
     );
     telemetry.keyring_loaded(keyring("aa"), now);
+    telemetry.register(RegisterFacts::default());
     telemetry.assigned(0, &[(0, 0), (1, 3)]);
     telemetry.committed(0, &counts(), SECOND, now);
     let position = Position {

@@ -186,6 +186,7 @@ type Log = Vec<(i64, String, Option<Vec<u8>>)>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Look,
+    Claim,
     ReadBack,
     Withdraw,
     Over,
@@ -224,7 +225,9 @@ impl Instance {
         };
         let standing = table.standing(&self.keyring.epochs()[0], &MADE_BY);
         self.next = match (self.next, standing) {
-            (Step::Look, Standing::Unclaimed) => {
+            // Others look as well before this claim stands there.
+            (Step::Look, Standing::Unclaimed) => Step::Claim,
+            (Step::Claim, _) => {
                 append(&self.key, Some(claim_value("billing", &self.claim)));
                 self.claimed = true;
                 Step::ReadBack
@@ -261,6 +264,28 @@ fn compact(log: &mut Log, tombstones_too: bool) {
             .map(|(at, ..)| *at);
         last == Some(*offset) && !(tombstones_too && value.is_none())
     });
+}
+
+#[test]
+fn a_claim_that_is_written_twice_would_lose_to_one_between_after_compaction() {
+    let holder = |nonces: [u8; 3]| {
+        let claims = [1, 2, 1].map(|material| claim("a", 10, material));
+        let written = claims.iter().zip(nonces).enumerate();
+        let mut log: Log = written
+            .map(|(at, (claim, nonce))| {
+                let key = claim_key("billing", claim.epoch, claim.kcv, [nonce; 8]);
+                (at as i64, key, Some(claim_value("billing", claim)))
+            })
+            .collect();
+        compact(&mut log, false);
+        read(&log).holder(&"a".parse().unwrap()).unwrap().claim.kcv
+    };
+    assert_eq!(holder([1, 2, 3]), claim("a", 10, 1).kcv);
+    assert_eq!(
+        holder([1, 2, 1]),
+        claim("a", 10, 2).kcv,
+        "so no key is written twice"
+    );
 }
 
 /// Instances with one of two keys, stepped in any order; some die on the way, and the topic is compacted.
