@@ -33,6 +33,7 @@ fn main() {
         claims_hold_after_compaction,
         a_destroyed_key_is_given_up_at_once_and_does_not_come_back,
         a_deleted_register_stops_the_start_until_it_is_rebuilt,
+        another_domain_in_the_same_group_is_refused,
         an_unfit_register_topic_is_refused,
         a_reload_that_contradicts_the_register_is_refused,
         an_entry_that_cannot_be_read_is_named_by_its_offset,
@@ -406,6 +407,34 @@ fn a_deleted_register_stops_the_start_until_it_is_rebuilt() {
     deployment.await_public(broker, 2, PATIENCE);
     assert!(rebuild(&["--yes"]).status.success());
     daemon.await_ready(PATIENCE);
+}
+
+fn another_domain_in_the_same_group_is_refused() {
+    let broker = shared();
+    let deployment = deployment(broker);
+    let first = deployment.start();
+    first.await_ready(PATIENCE);
+    deployment.config_as("second.toml", "1", "lanes = 1", "");
+    deployment.edit("second.toml", "domain = \"billing\"", "domain = \"fraud\"");
+    let (status, log) = end(deployment.start_as("second.toml", &[]));
+    assert_eq!(status, Some(78), "{log}");
+    let parts = [
+        "domain is \"fraud\" here",
+        "\"billing\" by the register",
+        &deployment.group,
+    ];
+    assert!(parts.iter().all(|part| log.contains(part)), "{log}");
+    // With a group and outputs of its own it is another deployment.
+    deployment.edit("second.toml", &deployment.group, &unique("group"));
+    deployment.edit("second.toml", &deployment.public, &broker.topic("public", 1));
+    let other = deployment.start_as("second.toml", &[]);
+    other.await_ready(PATIENCE);
+    assert_eq!(
+        broker
+            .read_all(&deployment.register, Isolation::Uncommitted)
+            .len(),
+        2
+    );
 }
 
 fn an_unfit_register_topic_is_refused() {

@@ -30,6 +30,8 @@ pub struct Claim {
     pub algorithm: String,
     /// How numbers are brought to their canonical form.
     pub numbers: String,
+    /// The consumer group that claimed: one group is one domain.
+    pub group: String,
     /// Who claimed.
     pub made: Made,
 }
@@ -73,8 +75,10 @@ pub enum Entry {
     Withdrawn,
     /// It concerns this domain, or may, and cannot be read.
     Unreadable,
-    /// It concerns another domain.
-    Foreign,
+    /// A claim of this other domain: whose group it is may matter.
+    Foreign(String, Box<Claim>),
+    /// It concerns another domain, and not us.
+    Nothing,
 }
 
 /// The key of a claim. `nonce` makes it unlike every other one, so that nobody rewrites it: of two equal claims
@@ -102,6 +106,7 @@ pub fn claim_value(domain: &str, claim: &Claim) -> Vec<u8> {
         ends_at: claim.ends_at.map(|end| end.to_string()),
         algorithm: Some(claim.algorithm.clone()),
         numbers: Some(claim.numbers.clone()),
+        group: Some(claim.group.clone()),
         instance: claim.made.instance.clone(),
         time: claim.made.time.to_string(),
     })
@@ -119,6 +124,7 @@ pub fn destruction_value(domain: &str, epoch: EpochId, kcv: Option<Kcv>, made: &
         ends_at: None,
         algorithm: None,
         numbers: None,
+        group: None,
         instance: made.instance.clone(),
         time: made.time.to_string(),
     })
@@ -132,11 +138,16 @@ pub fn read(domain: &str, key: &[u8], value: Option<&[u8]>) -> Entry {
         return match value {
             None => Entry::Withdrawn,
             Some(_) if ours => Entry::Unreadable,
-            Some(_) => Entry::Foreign,
+            Some(_) => Entry::Nothing,
         };
     };
     if place.domain != domain {
-        return Entry::Foreign;
+        return match value {
+            None => Entry::Withdrawn,
+            Some(value) => claim(&place, value).map_or(Entry::Nothing, |claim| {
+                Entry::Foreign(place.domain.to_owned(), claim.into())
+            }),
+        };
     }
     match (place.destroyed, value) {
         (true, Some(value)) => Entry::Destroyed(Destruction {
@@ -196,6 +207,7 @@ fn claim(place: &Place<'_>, value: &[u8]) -> Option<Claim> {
         },
         algorithm: written.algorithm.clone()?,
         numbers: written.numbers.clone()?,
+        group: written.group.clone()?,
         made: made(written)?,
     })
 }
@@ -229,6 +241,8 @@ struct Written {
     algorithm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     numbers: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     instance: String,
     time: String,
 }

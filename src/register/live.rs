@@ -266,7 +266,7 @@ impl Register {
     ///
     /// The topic is not there; the brokers.
     pub fn open(place: Place, patience: Duration) -> Result<Self, RegisterError> {
-        let mut read = Read::of(&place.domain);
+        let mut read = Read::of(&place);
         let follower = Follower::at_end_of(&place.kafka, &place.topic, patience, |record| read.take(record))
             .map_err(|error| place.failed(error))?;
         Ok(Self {
@@ -402,7 +402,7 @@ impl Register {
 
     /// From the start to the end once more: only the broker's word says where the end is.
     fn read_again(&mut self, patience: Duration) -> Result<(), RegisterError> {
-        let mut read = Read::of(&self.place.domain);
+        let mut read = Read::of(&self.place);
         let awaited = &mut self.awaited;
         let follower = Follower::at_end_of(&self.place.kafka, &self.place.topic, patience, |record| {
             read.take(record);
@@ -444,7 +444,8 @@ impl Register {
     fn withdraw_lost(&mut self, patience: Duration) {
         let lost = |held: &&Held| {
             let holder = self.table.holder(&held.claim.epoch);
-            self.own.contains(&held.key) && holder.is_some_and(|holder| !holder.claim.agrees(&held.claim))
+            let agrees = holder.is_some_and(|holder| holder.claim.agrees(&held.claim));
+            self.own.contains(&held.key) && !(agrees && self.table.other_domain().is_none())
         };
         let lost = self.table.claims().filter(lost);
         let entries: Vec<Entry> = lost.map(|held| withdrawal(held.key.clone())).collect();
@@ -478,6 +479,7 @@ impl Register {
             ends_at: epoch.ends_at(),
             algorithm: MADE_BY.algorithm.to_owned(),
             numbers: MADE_BY.numbers.to_owned(),
+            group: self.place.kafka.group().to_owned(),
             made: self.place.made(),
         };
         let mut nonce = [0; 8];
@@ -505,9 +507,9 @@ struct Read {
 }
 
 impl Read {
-    fn of(domain: &str) -> Self {
+    fn of(place: &Place) -> Self {
         Self {
-            table: Table::new(domain),
+            table: Table::new(&place.domain, place.kafka.group()),
             next: 0,
         }
     }

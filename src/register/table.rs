@@ -35,6 +35,9 @@ pub struct Held {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     domain: String,
+    group: String,
+    /// Claims of other domains by our consumer group, in the order of their offsets.
+    foreign: Vec<(String, Held)>,
     /// By epoch, in the order of their offsets.
     claims: BTreeMap<EpochId, Vec<Held>>,
     destroyed: BTreeMap<EpochId, Destruction>,
@@ -43,10 +46,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Of a domain, with nothing read yet.
-    pub fn new(domain: &str) -> Self {
+    /// Of a domain and a consumer group, with nothing read yet.
+    pub fn new(domain: &str, group: &str) -> Self {
         Self {
             domain: domain.to_owned(),
+            group: group.to_owned(),
             ..Self::default()
         }
     }
@@ -54,26 +58,31 @@ impl Table {
     /// Takes the next record. A key that comes again replaces what stood under it, as compaction does.
     pub fn take(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) {
         let entry = entry::read(&self.domain, key, value);
-        if matches!(entry, Entry::Foreign) {
+        if matches!(entry, Entry::Nothing) {
             return;
         }
         self.forget(key);
+        let held = |claim: Box<Claim>| Held {
+            offset,
+            key: String::from_utf8_lossy(key).into_owned(),
+            claim: *claim,
+        };
         match entry {
-            Entry::Claim(claim) => self.claims.entry(claim.epoch).or_default().push(Held {
-                offset,
-                key: String::from_utf8_lossy(key).into_owned(),
-                claim: *claim,
-            }),
+            Entry::Claim(claim) => self.claims.entry(claim.epoch).or_default().push(held(claim)),
+            Entry::Foreign(domain, claim) if claim.group == self.group => {
+                self.foreign.push((domain, held(claim)));
+            }
             // The first word stands: it is the oldest.
             Entry::Destroyed(gone) => drop(self.destroyed.entry(gone.epoch).or_insert(gone)),
             Entry::Unreadable => drop(self.unreadable.insert(key.to_vec(), offset)),
             // A destruction cannot be taken back.
-            Entry::Withdrawn | Entry::Foreign => {}
+            Entry::Withdrawn | Entry::Foreign(..) | Entry::Nothing => {}
         }
     }
 
     fn forget(&mut self, key: &[u8]) {
         self.unreadable.remove(key);
+        self.foreign.retain(|(_, held)| held.key.as_bytes() != key);
         for held in self.claims.values_mut() {
             held.retain(|held| held.key.as_bytes() != key);
         }
@@ -100,6 +109,23 @@ impl Table {
         self.claims.values().flatten()
     }
 
+    /// Every claim of another domain by our consumer group.
+    pub fn foreign(&self) -> impl Iterator<Item = &Held> {
+        self.foreign.iter().map(|(_, held)| held)
+    }
+
+    /// The other domain that our consumer group belongs to, by its first claim.
+    pub fn other_domain(&self) -> Option<Contradiction> {
+        let (domain, first) = self.foreign.first()?;
+        let earlier = |held: &Held| held.claim.group == self.group && held.offset < first.offset;
+        (!self.claims().any(earlier)).then(|| Contradiction::Domain {
+            group: self.group.clone(),
+            ours: self.domain.clone(),
+            theirs: domain.clone(),
+            made: first.claim.made.clone(),
+        })
+    }
+
     /// Offsets and keys of what cannot be read.
     pub fn unreadable(&self) -> impl Iterator<Item = (i64, &[u8])> {
         self.unreadable
@@ -117,6 +143,9 @@ impl Table {
     pub fn standing(&self, epoch: &Epoch, made_by: &Construction) -> Standing {
         if epoch.status() == Status::Destroyed {
             return Standing::Agreed;
+        }
+        if let Some(contradiction) = self.other_domain() {
+            return Standing::Against(contradiction);
         }
         if let Some(gone) = self.destruction(epoch.id()) {
             return Standing::Against(Contradiction::Destroyed(gone.clone()));
@@ -151,6 +180,9 @@ impl Table {
 
     /// Everything in which keyring and register contradict each other; empty when the keyring may be used.
     pub fn contradictions(&self, keyring: &Keyring, made_by: &Construction) -> Vec<Contradiction> {
+        if let Some(contradiction) = self.other_domain() {
+            return vec![contradiction];
+        }
         let unreadable = self
             .unreadable
             .values()
@@ -197,6 +229,17 @@ pub enum Standing {
 pub enum Contradiction {
     /// Another claim holds.
     Differs(Box<Claim>, Difference),
+    /// Our consumer group writes another domain's pseudonyms.
+    Domain {
+        /// `[kafka] group`.
+        group: String,
+        /// `domain` here.
+        ours: String,
+        /// And by the register.
+        theirs: String,
+        /// Who claimed first.
+        made: Made,
+    },
     /// The register says that the key is destroyed.
     Destroyed(Destruction),
     /// The keyring lacks an epoch that others have.
@@ -257,6 +300,15 @@ impl fmt::Display for Contradiction {
                     }
                 }
             }
+            Self::Domain {
+                group,
+                ours,
+                theirs,
+                made,
+            } => write!(
+                f,
+                "domain is \"{ours}\" here, but \"{theirs}\" by the register for group \"{group}\" (claimed by {made}): put \"{theirs}\" back, or give the new domain a group and outputs of its own"
+            ),
             Self::Destroyed(gone) => {
                 write!(f, "key \"{}\" is destroyed by the register", gone.epoch)?;
                 if let Some(kcv) = gone.kcv {

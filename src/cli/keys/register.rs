@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::daemon;
 use crate::pseudonym::epoch::EpochId;
 use crate::register::live::{self, MADE_BY, Place, Plan, Register, RegisterError};
-use crate::register::table::Table;
+use crate::register::table::{Held, Table};
 
 /// How long the brokers may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -152,11 +152,11 @@ fn tell(plan: &Plan, config: &Config, stderr: &mut dyn Write) -> io::Result<()> 
     let topic = &config.topics.register;
     writeln!(stderr, "register \"{topic}\", domain \"{}\":", config.domain)?;
     for held in &plan.withdrawn {
-        let claim = &held.claim;
+        let Held { key, claim, .. } = held;
         writeln!(
             stderr,
-            "  take back   {} kcv {} from {}, claimed by {}",
-            claim.epoch, claim.kcv, claim.activate_at, claim.made
+            "  take back   {key} from {}, claimed by {}",
+            claim.activate_at, claim.made
         )?;
     }
     for (offset, _) in &plan.unreadable {

@@ -10,6 +10,7 @@ pub(crate) fn a_claim(epoch: &str, kcv: u32, activate_at: i64) -> Claim {
         ends_at: None,
         algorithm: "a/1".to_owned(),
         numbers: "n/1".to_owned(),
+        group: "g".to_owned(),
         made: Made {
             instance: format!("of-{kcv:x}"),
             time: Timestamp::UNIX_EPOCH,
@@ -28,7 +29,7 @@ fn entries_come_back_as_they_were_written() {
     assert_eq!(
         String::from_utf8(value.clone()).unwrap(),
         "{\"version\":1,\"entry\":\"claim\",\"domain\":\"billing\",\"epoch\":\"2026-11\",\"kcv\":\"9fc082d4\",\
-         \"activate_at\":\"2026-11-01T00:00:00Z\",\"algorithm\":\"a/1\",\"numbers\":\"n/1\",\
+         \"activate_at\":\"2026-11-01T00:00:00Z\",\"algorithm\":\"a/1\",\"numbers\":\"n/1\",\"group\":\"g\",\
          \"instance\":\"of-9fc082d4\",\"time\":\"1970-01-01T00:00:00Z\"}"
     );
     assert_eq!(
@@ -66,11 +67,11 @@ fn what_is_not_ours_is_ignored_and_what_may_be_is_not() {
         (
             "fraud/2026-11/9fc082d4/0102030405060708",
             Some(ok.clone()),
-            Entry::Foreign,
+            Entry::Nothing,
         ),
-        ("billing/x/2026-11/9fc082d4/01", Some(ok.clone()), Entry::Foreign),
-        ("billings", Some(ok.clone()), Entry::Foreign),
-        ("", Some(ok.clone()), Entry::Foreign),
+        ("billing/x/2026-11/9fc082d4/01", Some(ok.clone()), Entry::Nothing),
+        ("billings", Some(ok.clone()), Entry::Nothing),
+        ("", Some(ok.clone()), Entry::Nothing),
         ("billing/", Some(ok.clone()), Entry::Unreadable),
         ("billing/2026-11/9fc082d4", Some(ok.clone()), Entry::Unreadable),
         ("billing/2026_11/9fc082d4/01", Some(ok.clone()), Entry::Unreadable),
@@ -116,5 +117,6 @@ fn a_domain_may_hold_slashes() {
         read("x/y", key.as_bytes(), Some(&value)),
         Entry::Claim(claim.into())
     );
-    assert_eq!(read("x", key.as_bytes(), Some(&value)), Entry::Foreign);
+    let foreign = Entry::Foreign("x/y".to_owned(), a_claim("a", 1, 0).into());
+    assert_eq!(read("x", key.as_bytes(), Some(&value)), foreign);
 }

@@ -77,6 +77,9 @@ impl Register {
             .claims()
             .filter(|held| stranger(held) || replaced(held));
         plan.withdrawn = wrong.cloned().collect();
+        if self.table.other_domain().is_some() {
+            plan.withdrawn.extend(self.table.foreign().cloned());
+        }
         plan.unreadable = self
             .table
             .unreadable()

@@ -40,7 +40,7 @@ fn claim(id: &str, from: i64, material: u8) -> Claim {
 }
 
 fn table(claims: &[Claim]) -> Table {
-    let mut table = Table::new("billing");
+    let mut table = Table::new("billing", "g");
     for (at, claim) in claims.iter().enumerate() {
         let key = claim_key("billing", claim.epoch, claim.kcv, [at as u8; 8]);
         table.take(at as i64, key.as_bytes(), Some(&claim_value("billing", claim)));
@@ -171,6 +171,40 @@ fn what_cannot_be_read_is_told_by_its_offset_until_it_is_taken_away() {
 }
 
 #[test]
+fn one_group_writes_one_domain() {
+    let ours = keyring(&[("a", 10, 1)]);
+    let foreign = |table: &mut Table, offset, group: &str| {
+        let claim = Claim {
+            group: group.to_owned(),
+            ..claim("a", 10, 9)
+        };
+        let key = claim_key("fraud", claim.epoch, claim.kcv, [7; 8]);
+        table.take(offset, key.as_bytes(), Some(&claim_value("fraud", &claim)));
+        key
+    };
+    let mut other = table(&[claim("a", 10, 1)]);
+    foreign(&mut other, 5, "other");
+    assert_eq!(said(&other, &ours), Vec::<String>::new(), "another group's");
+    let mut later = table(&[claim("a", 10, 1)]);
+    foreign(&mut later, 5, "g");
+    assert_eq!(said(&later, &ours), Vec::<String>::new(), "ours came first");
+    let mut first = table(&[]);
+    let key = foreign(&mut first, 0, "g");
+    let own = claim("a", 10, 1);
+    let own_key = claim_key("billing", own.epoch, own.kcv, [1; 8]);
+    first.take(1, own_key.as_bytes(), Some(&claim_value("billing", &own)));
+    let found = said(&first, &ours);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("domain is \"billing\" here, but \"fraud\" by the register for group \"g\""),
+        "{}",
+        found[0]
+    );
+    first.take(2, key.as_bytes(), None);
+    assert_eq!(said(&first, &ours), Vec::<String>::new());
+}
+
+#[test]
 fn a_withdrawn_claim_leaves_the_next_one() {
     let mut table = table(&[claim("a", 10, 9), claim("a", 10, 1)]);
     let first = table.holder(&"a".parse().unwrap()).unwrap().key.clone();
@@ -247,7 +281,7 @@ impl Instance {
 }
 
 fn read(log: &Log) -> Table {
-    let mut table = Table::new("billing");
+    let mut table = Table::new("billing", "g");
     for (offset, key, value) in log {
         table.take(*offset, key.as_bytes(), value.as_deref());
     }
