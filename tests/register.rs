@@ -166,11 +166,15 @@ fn of_claimers_that_start_at_once_one_key_wins_every_time() {
 fn race(broker: &Broker, topic: &str, number: usize) -> u8 {
     let place = place(broker, topic, &format!("try-{number}"));
     // Three keys, or two of which one has two instances.
-    let keys: [u8; 3] = if number % 2 == 0 { [0, 1, 2] } else { [0, 1, 0] };
+    let keys: [u8; 3] = if number.is_multiple_of(2) {
+        [0, 1, 2]
+    } else {
+        [0, 1, 0]
+    };
     let start = Barrier::new(keys.len());
     let admitted = thread::scope(|scope| {
         let (place, start) = (&place, &start);
-        let claimers = keys.map(|key| scope.spawn(move || start_at_once(place, start, key_of(key))));
+        let claimers = keys.map(|key| scope.spawn(move || start_at_once(place, start, &key_of(key))));
         claimers.map(|claimer| claimer.join().unwrap())
     });
     let used: Vec<u8> = (0..3).filter(|at| admitted[*at]).map(|at| keys[at]).collect();
@@ -183,10 +187,10 @@ fn race(broker: &Broker, topic: &str, number: usize) -> u8 {
 }
 
 /// One start: opens, waits for the others, claims; whether the key may be used.
-fn start_at_once(place: &Place, start: &Barrier, keyring: Keyring) -> bool {
+fn start_at_once(place: &Place, start: &Barrier, keyring: &Keyring) -> bool {
     let mut register = Register::open(place.clone(), ASK).unwrap();
     start.wait();
-    match register.admit(&keyring, EventTime::from_millis(i64::MAX), ASK) {
+    match register.admit(keyring, EventTime::from_millis(i64::MAX), ASK) {
         Ok(()) => true,
         Err(RegisterError::Refused { contradictions, .. }) => {
             assert_eq!(contradictions.len(), 1);
@@ -289,9 +293,16 @@ fn a_destroyed_key_is_given_up_at_once_and_does_not_come_back() {
     deployment.keyring(&[
         ("2026-10", "2026-10-01T00:00:00Z", 1),
         ("2026-11", "2026-11-01T00:00:00Z", 0),
+        ("2099-01", "2099-01-01T00:00:00Z", 2),
     ]);
     let daemon = deployment.start();
     daemon.await_ready(PATIENCE);
+    let pending = "cdrveil_register_epochs{state=\"pending\"}";
+    assert_eq!(
+        daemon.metric(pending),
+        Some(1.0),
+        "what begins later is claimed later"
+    );
     let late = |id: usize| format!("{id},+447700900001,1792000000").into_bytes();
     deployment.produce(broker, 1, [call(0), late(1)]);
     deployment.await_public(broker, 2, PATIENCE);
@@ -386,12 +397,8 @@ fn a_deleted_register_stops_the_start_until_it_is_rebuilt() {
     let (status, log) = end(deployment.start());
     assert_eq!(status, Some(78), "{log}");
     assert!(log.contains("holds nothing of domain \"billing\""), "{log}");
-    let rebuilt = rebuild(&["--yes"]);
-    assert!(
-        rebuilt.status.success(),
-        "{}",
-        String::from_utf8_lossy(&rebuilt.stderr)
-    );
+    let done = rebuild(&["--yes"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let daemon = deployment.start();
     daemon.await_ready(PATIENCE);
     assert!(

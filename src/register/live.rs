@@ -66,9 +66,10 @@ impl Place {
 
     fn failed(&self, error: KafkaError) -> RegisterError {
         let topic = self.topic.clone();
-        match error.is_denied() {
-            true => RegisterError::Denied { topic, error },
-            false => RegisterError::Kafka { topic, error },
+        if error.is_denied() {
+            RegisterError::Denied { topic, error }
+        } else {
+            RegisterError::Kafka { topic, error }
         }
     }
 
@@ -122,14 +123,6 @@ pub enum RegisterError {
         topic: String,
         /// What the brokers say.
         error: KafkaError,
-    },
-    /// A destroyed key is in the keyring that the register was to be rebuilt from.
-    #[error("register \"{topic}\": {contradiction}")]
-    Unforgotten {
-        /// The register's topic.
-        topic: String,
-        /// Which key.
-        contradiction: Contradiction,
     },
     /// The brokers.
     #[error("register \"{topic}\": {error}")]

@@ -40,9 +40,10 @@ pub(super) fn register(
             return Ok(Exit::Config);
         }
     };
-    let done = match args.rebuild {
-        true => rebuild(&config, args.yes, stdout, stderr),
-        false => show(&config, stdout, stderr),
+    let done = if args.rebuild {
+        rebuild(&config, args.yes, stdout, stderr)
+    } else {
+        show(&config, stdout, stderr)
     };
     done.or_else(|fault| match fault {
         Fault::Output(error) => Err(error),

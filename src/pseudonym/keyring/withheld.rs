@@ -15,9 +15,12 @@ impl Keyring {
             key: None,
             ..epoch.clone()
         };
-        let own = self.epochs.iter().map(|epoch| match withheld(epoch) {
-            true => keyless(epoch),
-            false => epoch.clone(),
+        let own = self.epochs.iter().map(|epoch| {
+            if withheld(epoch) {
+                keyless(epoch)
+            } else {
+                epoch.clone()
+            }
         });
         let strange = strangers.iter().map(|&(id, activate_at)| Epoch {
             id,

@@ -39,7 +39,7 @@ impl Register {
     ///
     /// # Errors
     ///
-    /// [`RegisterError::Unforgotten`]: a destroyed key is in the keyring. The brokers.
+    /// [`RegisterError::Refused`]: a destroyed key is in the keyring. The brokers.
     pub fn plan(
         &mut self,
         keyring: &Keyring,
@@ -58,9 +58,9 @@ impl Register {
         for (epoch, standing) in standings {
             match standing {
                 Standing::Against(contradiction @ Contradiction::Destroyed(_)) => {
-                    return Err(RegisterError::Unforgotten {
+                    return Err(RegisterError::Refused {
                         topic: self.place.topic.clone(),
-                        contradiction,
+                        contradictions: vec![contradiction],
                     });
                 }
                 Standing::Against(_) => plan.claimed.push(*epoch.id()),
