@@ -421,6 +421,8 @@ fn another_domain_in_the_same_group_is_refused() {
     let deployment = deployment(broker);
     let first = deployment.start();
     first.await_ready(PATIENCE);
+    deployment.produce(broker, 1, [call(0)]);
+    deployment.await_public(broker, 1, PATIENCE);
     deployment.config_as("second.toml", "1", "lanes = 1", "");
     deployment.edit("second.toml", "domain = \"billing\"", "domain = \"fraud\"");
     let (status, log) = end(deployment.start_as("second.toml", &[]));

@@ -155,6 +155,8 @@ pub fn view(place: &Place, raw: &[(&str, i32)], patience: Duration) -> Result<Op
     };
     let what = match &table {
         None => "does not exist".to_owned(),
+        // Another domain's: that is what has to be told.
+        Some(other) if other.other_domain().is_some() => return Ok(table),
         Some(table) if table.is_empty() => format!("holds nothing of domain \"{}\"", place.domain),
         Some(_) => return Ok(table),
     };
