@@ -167,6 +167,20 @@ impl Deployment {
             .unwrap()
     }
 
+    /// Makes the register from the keyring, as a group needs it that has committed offsets already.
+    pub fn rebuild_register(&self) {
+        let output = self.verb(&[
+            "keys",
+            "register",
+            "--config",
+            "cdrveil.toml",
+            "--rebuild",
+            "--yes",
+        ]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+
     /// `cdrveil open` over a topic, line by line.
     pub fn open(&self, topic: &str) -> Vec<Value> {
         let identity = self.path("identity.txt");
