@@ -105,7 +105,7 @@ impl KeyringWatch {
 
     /// Claims epochs that begin soon, and reads the register from its start where something is wrong with it.
     async fn claim_what_is_due(&self) {
-        if self.guard.has_to_ask(&self.keyring, self.max_future) {
+        if self.guard.has_to_ask(&self.keyring, self.max_future).await {
             // What the register says against it shows in the facts, and the rest is tried again in a moment.
             if let Err(Refusal::NotYet(error)) = self.guard.admit(&self.keyring, self.max_future).await {
                 tracing::debug!(error, "the register could not be asked");

@@ -23,6 +23,8 @@ use crate::telemetry::RegisterFacts;
 const AHEAD: Duration = Duration::from_secs(86_400);
 /// How long one question to the brokers may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the question whether the topic is there may take: it is asked again soon.
+const GLANCE: Duration = Duration::from_secs(1);
 /// How often the register is looked at for what others have written. Looking takes no time, so that whoever locks
 /// the register waits for a claim at most.
 const FOLLOW: Duration = Duration::from_millis(200);
@@ -155,10 +157,12 @@ impl Guard {
     }
 
     /// Whether something is due to be claimed, or the register to be read again.
-    pub(super) fn has_to_ask(&self, keyring: &Keyring, max_future: Duration) -> bool {
+    pub(super) async fn has_to_ask(&self, keyring: &Keyring, max_future: Duration) -> bool {
         let Some(register) = &self.0 else {
             return false;
         };
+        let looked = Arc::clone(register);
+        let _ = tokio::task::spawn_blocking(move || lock(&looked).look_after(GLANCE)).await;
         let register = lock(register);
         register.fault().is_some() || register.has_unclaimed(keyring, due(max_future))
     }

@@ -99,6 +99,16 @@ impl Follower {
         Ok(Self(consumer))
     }
 
+    /// Whether the topic is still there: a reader need not hear that it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// No broker answered within `patience`.
+    pub fn is_there(&self, topic: &str, patience: Duration) -> Result<bool, KafkaError> {
+        let presence = cluster::presence(&self.0, topic, Instant::now() + patience)?;
+        Ok(presence != Presence::Missing)
+    }
+
     /// Hands out what has come since; does not wait.
     ///
     /// # Errors

@@ -390,6 +390,13 @@ impl Register {
         Err(error)
     }
 
+    /// Notices a topic that was deleted and not made anew.
+    pub fn look_after(&mut self, patience: Duration) {
+        if let Ok(false) = self.follower.is_there(&self.place.topic, patience) {
+            self.fault = Some(RegisterError::Missing(self.place.topic.clone()).to_string());
+        }
+    }
+
     /// What is wrong with the topic itself, until it was read again from its start.
     pub fn fault(&self) -> Option<String> {
         self.fault.clone()
