@@ -53,6 +53,7 @@ struct TopicSettings {
     public: Spanned<String>,
     restricted: Spanned<String>,
     rejected: Spanned<String>,
+    register: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,7 +115,7 @@ pub enum BrokerKind {
     Embedded,
 }
 
-/// Names of the four topics.
+/// Names of the topics.
 #[derive(Debug, Clone)]
 pub struct Topics {
     /// Where raw records come from.
@@ -125,7 +126,12 @@ pub struct Topics {
     pub restricted: String,
     /// Sealed rejects.
     pub rejected: String,
+    /// What all instances agree every epoch to be.
+    pub register: String,
 }
+
+/// `[topics] register`, unless it is set.
+const REGISTER: &str = "cdrveil.register";
 
 /// Delivery settings, checked.
 #[derive(Debug, Clone)]
@@ -165,7 +171,7 @@ pub struct Config {
     pub kafka: Arc<Kafka>,
     /// What they are; a file always means Kafka.
     pub brokers: BrokerKind,
-    /// The four topics.
+    /// The topics.
     pub topics: Topics,
     /// Delivery.
     pub delivery: Delivery,
@@ -322,13 +328,17 @@ impl Checker<'_> {
             );
         }
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        if settings.register.is_none() {
+            seen.insert(REGISTER, "register");
+        }
         let raw = settings.raw.get_ref().iter().map(|topic| ("raw", topic));
         let outputs = [
             ("public", &settings.public),
             ("restricted", &settings.restricted),
             ("rejected", &settings.rejected),
         ];
-        for (role, topic) in raw.chain(outputs) {
+        let register = settings.register.iter().map(|topic| ("register", topic));
+        for (role, topic) in raw.chain(outputs).chain(register) {
             let name = topic.get_ref().as_str();
             if !legal_topic(name) {
                 self.fault(
@@ -337,7 +347,7 @@ impl Checker<'_> {
                 );
             }
             if let Some(other) = seen.insert(name, role) {
-                self.fault(topic.span(), format!("[topics] {role} is the {other} topic \"{name}\" again: each of raw, public, restricted and rejected is a topic of its own"));
+                self.fault(topic.span(), format!("[topics] {role} is the {other} topic \"{name}\" again: each of raw, public, restricted, rejected and register is a topic of its own"));
             }
         }
         Topics {
@@ -350,6 +360,10 @@ impl Checker<'_> {
             public: settings.public.get_ref().clone(),
             restricted: settings.restricted.get_ref().clone(),
             rejected: settings.rejected.get_ref().clone(),
+            register: settings
+                .register
+                .as_ref()
+                .map_or_else(|| REGISTER.to_owned(), |topic| topic.get_ref().clone()),
         }
     }
 

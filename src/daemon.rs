@@ -1,15 +1,16 @@
 //! The daemon: wires the rooms, watches signals and the keyring, drains, stops.
 //!
-//! Order of a start: self-test, brokers, topics, HTTP, lanes. Order of a stop:
+//! Order of a start: self-test, brokers, topics, register, HTTP, lanes. Order of a stop:
 //! not ready, lanes drain within a deadline, HTTP last, so that an operator sees it.
 
 mod decks;
+mod keyring;
+mod register;
 mod topics;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -24,18 +25,18 @@ use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
 use crate::kafka::cluster::{self, ClusterView, Probe};
 use crate::kafka::{ErrorClass, Kafka, KafkaError};
-use crate::keystore::{self, ContentHash, LoadedKeyring};
 use crate::lane::{self, LaneError, LanePlan};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::{Epoch, Keyring, Status};
 use crate::pseudonym::mac;
+use crate::register::live::RegisterError;
 use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
 
+use self::keyring::KeyringWatch;
+pub use self::register::{due, raw_partitions, untold};
 pub use self::topics::topic_problems;
 use self::topics::{sized_for, topic};
 
-/// How often the keyring's content is compared with what is loaded.
-const KEYRING_POLL: Duration = Duration::from_secs(3);
 /// How often the brokers are asked for metadata, for `/readyz`.
 const BROKER_PROBE: Duration = Duration::from_secs(5);
 
@@ -78,6 +79,9 @@ pub enum DaemonError {
     /// Topics that are missing or unfit; one line each.
     #[error("{}", .0.join("\n"))]
     Topics(Vec<String>),
+    /// The register speaks against the keyring, or cannot serve; one line each.
+    #[error("{0}")]
+    Register(RegisterError),
     /// The HTTP listener.
     #[error("[admin] listen {address}: {error}")]
     Admin {
@@ -154,6 +158,13 @@ pub async fn run(
     if !problems.is_empty() {
         return Err(DaemonError::Topics(problems));
     }
+    let guard = tokio::select! {
+        guard = register::enter(&config, &view) => guard?,
+        () = &mut shutdown => {
+            tracing::info!("stopping: the register had not answered yet");
+            return Ok(telemetry.totals());
+        }
+    };
     let (stop_http, stopped) = oneshot::channel::<()>();
     let http = admin::serve(config.admin.listen, telemetry.clone(), async move {
         let _ = stopped.await;
@@ -164,7 +175,7 @@ pub async fn run(
     })?;
     let address = http.address();
     listening(address);
-    let keyring = Arc::new(ArcSwap::new(Arc::clone(&config.keyring.keyring)));
+    let keyring = Arc::new(ArcSwap::new(guard.served(&config.keyring.keyring)));
     let rating = Arc::new(ArcSwap::new(Arc::clone(&config.policy.rating)));
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
@@ -185,14 +196,17 @@ pub async fn run(
     };
     let files = !config.policy.rating_files.named.is_empty();
     let mut redeck = files.then(|| tokio::spawn(decks::run(watch, deck_orders)));
-    let mut reload = tokio::spawn(watch_keyring(
-        config.keyring_path.clone(),
-        config.keyring,
-        keyring,
-        telemetry.clone(),
-        config.policy.max_future,
-        orders,
-    ));
+    let (told, news) = mpsc::channel(1);
+    let mut follow = tokio::spawn(guard.clone().follow(told));
+    let watch = KeyringWatch {
+        path: config.keyring_path.clone(),
+        keyring: Arc::clone(&config.keyring.keyring),
+        lanes: keyring,
+        guard,
+        telemetry: telemetry.clone(),
+        max_future: config.policy.max_future,
+    };
+    let mut reload = tokio::spawn(watch.run(config.keyring.content_hash, orders, news));
     let mut probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
     let over = async {
         tokio::select! {
@@ -200,6 +214,7 @@ pub async fn run(
             // None of these ends by itself, and without them nobody would notice what goes wrong next.
             error = http.ended() => Err(DaemonError::Helper("the HTTP listener", error.to_string())),
             ended = &mut reload => Err(DaemonError::Helper("the watch over the keyring", died(ended))),
+            ended = &mut follow => Err(DaemonError::Helper("the watch over the register", died(ended))),
             ended = end_of(&mut redeck) => Err(DaemonError::Helper("the watch over the rate deck", died(ended))),
             ended = &mut probe => Err(DaemonError::Helper("the watch over the brokers", died(ended))),
         }
@@ -208,6 +223,7 @@ pub async fn run(
         .until(over, config.delivery.drain_timeout, &stop, &telemetry)
         .await;
     reload.abort();
+    follow.abort();
     if let Some(redeck) = redeck {
         redeck.abort();
     }
@@ -296,7 +312,14 @@ pub async fn describe(config: &Config, timeout: Duration) -> Result<ClusterView,
 fn all_topics(config: &Config) -> Vec<String> {
     let topics = &config.topics;
     let outputs = [&topics.public, &topics.restricted, &topics.rejected];
-    topics.raw.iter().chain(outputs).cloned().collect()
+    let register = (config.brokers == BrokerKind::Kafka).then_some(&topics.register);
+    topics
+        .raw
+        .iter()
+        .chain(outputs)
+        .chain(register)
+        .cloned()
+        .collect()
 }
 
 /// What a reload changes under running lanes.
@@ -420,83 +443,6 @@ async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
         telemetry.brokers(answer.map_err(|error| error.to_string()));
         tokio::time::sleep(BROKER_PROBE).await;
     }
-}
-
-/// Re-reads the keyring when told, or when its content changed; a bad one changes nothing.
-async fn watch_keyring(
-    path: PathBuf,
-    loaded: LoadedKeyring,
-    current: Arc<ArcSwap<Keyring>>,
-    telemetry: Telemetry,
-    max_future: Duration,
-    mut orders: mpsc::Receiver<Order>,
-) {
-    let mut seen = loaded.content_hash;
-    // Held on to, the start's keyring would keep keys in memory that a later one has destroyed.
-    drop(loaded);
-    let mut ticks = tokio::time::interval(KEYRING_POLL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let ordered = tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Reload) => true,
-                None => std::future::pending().await,
-            },
-            _ = ticks.tick() => false,
-        };
-        let changed = content_hash(&path).await;
-        if !ordered && changed == Some(seen) {
-            continue;
-        }
-        // What was looked at once is not looked at again until it changes: a fault is told once.
-        seen = changed.unwrap_or(seen);
-        reload(&path, &current, &telemetry, max_future).await;
-    }
-}
-
-async fn content_hash(path: &Path) -> Option<ContentHash> {
-    let path = path.to_path_buf();
-    tokio::task::spawn_blocking(move || keystore::content_hash(&path))
-        .await
-        .ok()
-}
-
-async fn reload(path: &Path, current: &ArcSwap<Keyring>, telemetry: &Telemetry, max_future: Duration) {
-    let owned = path.to_path_buf();
-    let loaded = tokio::task::spawn_blocking(move || keystore::load(&owned)).await;
-    let refused = |error: String| {
-        tracing::error!(error, "keyring refused; the running one stays in use");
-        telemetry.keyring_refused(error);
-    };
-    let next = match loaded {
-        Ok(Ok(next)) => next,
-        Ok(Err(faults)) => {
-            return refused(
-                faults
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            );
-        }
-        Err(_) => return refused("reading it failed".to_owned()),
-    };
-    let running = current.load_full();
-    // Records may already have event times as far ahead as the policy lets them.
-    let reach = EventTime::from_millis(now_millis().saturating_add(max_future.as_millis() as i64));
-    if let Err(error) = running.allows_edit(&next.keyring, reach) {
-        return refused(next.refusal(path, &error).to_string());
-    }
-    for warning in &next.warnings {
-        tracing::warn!("{warning}");
-    }
-    tracing::info!(
-        before = running.fingerprint(),
-        after = next.keyring.fingerprint(),
-        "keyring reloaded"
-    );
-    telemetry.keyring_loaded(facts(&next.keyring), Now::read());
-    current.store(next.keyring);
 }
 
 /// What may be shown of a keyring.

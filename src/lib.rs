@@ -11,6 +11,7 @@
 //! - [`daemon`]: wires the rooms; signals, reload, drain
 //! - [`lane`]: the loop: poll, transform, write, commit
 //! - [`engine`]: one payload in, sealed and pseudonymised outputs out
+//! - [`register`]: what all instances agree every epoch to be
 //! - [`deckstore`]: rate deck and lists from disk
 //! - [`cdr`]: formats, policy, transform (pure)
 //! - [`number`]: phone numbers in canonical form (pure)
@@ -34,6 +35,7 @@ pub mod keystore;
 pub mod lane;
 pub mod number;
 pub mod pseudonym;
+pub mod register;
 pub mod seal;
 pub mod secret;
 pub mod settings;

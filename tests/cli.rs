@@ -212,6 +212,7 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys check",
         "keys diff",
         "keys destroy",
+        "keys register",
         "keys scope",
         "keys selftest",
     ] {

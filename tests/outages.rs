@@ -333,6 +333,7 @@ fn what_retention_deleted_unread_is_counted_and_the_rest_goes_on() {
     let broker = shared();
     let deployment = Deployment::new(broker, 1);
     deployment.produce(broker, 1, rows(0..100));
+    deployment.rebuild_register();
     set_offset(broker, &deployment.group, &deployment.raw, 20);
     delete_records(broker, &deployment.raw, 50);
     let daemon = deployment.start();
@@ -360,6 +361,7 @@ fn a_topic_cut_below_the_committed_offset_stops_the_daemon() {
     let broker = shared();
     let deployment = Deployment::new(broker, 1);
     deployment.produce(broker, 1, rows(0..10));
+    deployment.rebuild_register();
     set_offset(broker, &deployment.group, &deployment.raw, 1_000);
     let mut daemon = deployment.start();
     let status = daemon.wait(PATIENCE);

@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(site.get("/readyz"), (200, "ok\n".to_owned()));
         let (code, body) = site.get("/readyz?verbose");
         assert_eq!(code, 200);
-        assert_eq!(body.matches("[+]").count(), 7, "{body}");
+        assert_eq!(body.matches("[+]").count(), 8, "{body}");
         assert!(body.ends_with("readyz check passed\n"), "{body}");
 
         site.telemetry.drain();

@@ -10,8 +10,10 @@ use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::daemon::{self, guarantee_note};
 use crate::deckstore;
+use crate::kafka::cluster::ClusterView;
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::mac;
+use crate::register::live::{self, Place, RegisterError};
 use crate::settings::Fault;
 
 #[derive(clap::Args)]
@@ -187,8 +189,48 @@ fn cluster(config: &Config, out: &mut impl Write) -> Exit {
     for problem in &problems {
         complain(problem);
     }
-    if problems.is_empty() {
-        let _ = writeln!(out, "topics     ok");
+    if !problems.is_empty() {
+        return Exit::Found;
+    }
+    let _ = writeln!(out, "topics     ok");
+    register(config, &view, limit, out)
+}
+
+/// What the register says of the keyring; writes nothing to it.
+fn register(config: &Config, view: &ClusterView, limit: Duration, out: &mut impl Write) -> Exit {
+    let place = Place::of(config);
+    let keyring = &config.keyring.keyring;
+    let table = match live::view(&place, &daemon::raw_partitions(config, view), limit) {
+        Ok(Some(table)) => table,
+        Ok(None) => {
+            let _ = writeln!(out, "register   is made at the first start");
+            return Exit::Ok;
+        }
+        Err(error) => {
+            complain(&error);
+            return match error {
+                RegisterError::Kafka { .. } => Exit::Unavailable,
+                _ => Exit::Found,
+            };
+        }
+    };
+    for id in table.untold(keyring) {
+        let _ = writeln!(out, "warning: {}", daemon::untold(id.as_str()));
+    }
+    let contradictions = table.contradictions(keyring, &live::MADE_BY);
+    for contradiction in &contradictions {
+        complain(format!("register \"{}\": {contradiction}", place.topic));
+    }
+    if contradictions.is_empty() {
+        let held = keyring
+            .epochs()
+            .iter()
+            .filter(|epoch| table.holder(epoch.id()).is_some());
+        let _ = writeln!(
+            out,
+            "register   ok  {} of this keyring claimed",
+            count(held.count(), "epoch")
+        );
         Exit::Ok
     } else {
         Exit::Found

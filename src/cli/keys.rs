@@ -1,4 +1,4 @@
-//! `cdrveil keys new | list | check | diff | destroy | scope | selftest`: the security team's verbs over `keyring.toml`.
+//! `cdrveil keys new | list | check | diff | destroy | register | scope | selftest`: the security team's verbs over `keyring.toml`.
 //!
 //! Invariant: key bytes go to a file that is created here and nowhere else, and
 //! no verb prints a key; `destroy` alone writes the keyring and overwrites files.
@@ -7,6 +7,7 @@ mod check;
 mod destroy;
 mod diff;
 mod new;
+mod register;
 mod scope;
 mod selftest;
 
@@ -24,6 +25,7 @@ use crate::cli::keys::check::{CheckArgs, check};
 use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy, late_until};
 use crate::cli::keys::diff::{DiffArgs, diff};
 use crate::cli::keys::new::{NewArgs, new};
+use crate::cli::keys::register::{RegisterArgs, register};
 use crate::cli::keys::scope::{ScopeArgs, scope};
 use crate::cli::keys::selftest::selftest;
 use crate::keystore::{load, look};
@@ -76,6 +78,12 @@ enum KeysCommand {
     ///
     /// The daemon does the same at its start. Exits with 0 when all are right, 70 when one is wrong.
     Selftest,
+    /// Show what the register says of the epochs of this domain, or rebuild it from the keyring.
+    ///
+    /// The register is the topic on which all instances agree what every epoch is. `--rebuild` is for a topic
+    /// that was deleted, and for records processed before there was one: it shows what it would write and asks.
+    /// Exits with 0, 1 when register and keyring contradict each other, 69 without a broker, 78 when it cannot be done.
+    Register(RegisterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -116,9 +124,9 @@ pub fn run(
                 stdout,
                 stderr,
             };
-            // Here the register will be told; until there is one, there is nobody to tell.
-            destroy(args, now, &mut terminal, &mut |_| Ok(None))
+            destroy(args, now, &mut terminal)
         }
+        KeysCommand::Register(args) => register(args, stdout, stderr),
     };
     // Only a closed stdout or stderr gets here: there is nobody left to tell.
     done.unwrap_or(Exit::Internal)

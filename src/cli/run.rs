@@ -82,7 +82,10 @@ async fn serve(config: Config) -> Exit {
 pub(super) fn exit_of(error: &DaemonError) -> Exit {
     match error {
         DaemonError::Unavailable { .. } => Exit::Unavailable,
-        DaemonError::Topics(_) | DaemonError::Admin { .. } | DaemonError::Refused(_) => Exit::Config,
+        DaemonError::Topics(_)
+        | DaemonError::Register(_)
+        | DaemonError::Admin { .. }
+        | DaemonError::Refused(_) => Exit::Config,
         DaemonError::SelfTest(_)
         | DaemonError::Lane(_)
         | DaemonError::Panicked

@@ -15,6 +15,8 @@ pub fn topic_problems(config: &Config, view: &ClusterView) -> (Vec<String>, Vec<
     let topics = &config.topics;
     for topic in &view.topics {
         match topic.presence {
+            // Made by the first instance, unless it should have been there: `register` tells.
+            Presence::Missing if topic.name == topics.register => {}
             Presence::Missing => problems.push(format!(
                 "topic \"{}\" does not exist: create it, with as many partitions as the raw topic",
                 topic.name
@@ -54,7 +56,28 @@ pub fn topic_problems(config: &Config, view: &ClusterView) -> (Vec<String>, Vec<
             timestamp_warnings(name, settings, raw, &mut warnings);
         }
     }
+    register_problems(view, &topics.register, &mut problems);
     (problems, warnings)
+}
+
+/// An entry that goes away takes what it said with it, and claims in two partitions have no order.
+fn register_problems(view: &ClusterView, name: &str, problems: &mut Vec<String>) {
+    let Some((partitions, settings)) = topic(view, name) else {
+        return;
+    };
+    if partitions != 1 {
+        problems.push(format!("register topic \"{name}\" has {partitions} partitions: claims are ordered in one alone; name another topic in [topics] register"));
+    }
+    if let Some(policy) = settings
+        .cleanup_policy
+        .as_ref()
+        .filter(|policy| *policy != "compact")
+    {
+        problems.push(format!("register topic \"{name}\" has cleanup.policy={policy}: its entries would be deleted; set cleanup.policy=compact"));
+    }
+    if let Some(retention) = settings.retention_ms.filter(|retention| *retention >= 0) {
+        problems.push(format!("register topic \"{name}\" has retention.ms={retention}: its entries are for ever; set retention.ms=-1"));
+    }
 }
 
 /// Partitions and settings of a topic that is there.

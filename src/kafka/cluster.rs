@@ -13,6 +13,7 @@ use rdkafka::admin::{
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::error::{ErrorClass, Flag, KafkaError};
@@ -174,11 +175,61 @@ pub fn static_member(kafka: &Kafka, name: &str, timeout: Duration) -> Result<Opt
 ///
 /// The first refusal, such as a topic that is there already.
 pub fn create_topics(kafka: &Kafka, orders: &[TopicOrder<'_>], timeout: Duration) -> Result<(), KafkaError> {
+    make(kafka, orders, 1, timeout)
+}
+
+/// Makes a topic with as many replicas as the cluster gives by default, unless it is there already.
+///
+/// # Errors
+///
+/// As librdkafka puts it; [`KafkaError::is_denied`] where this user may not.
+pub fn ensure_topic(kafka: &Kafka, order: &TopicOrder<'_>, timeout: Duration) -> Result<(), KafkaError> {
+    match make(kafka, std::slice::from_ref(order), BROKERS_DEFAULT, timeout) {
+        // Another instance was quicker.
+        Err(error) if error.code() == Code::TopicAlreadyExists => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Whether the group has committed an offset of any of these topics: whether records were processed before.
+///
+/// # Errors
+///
+/// The coordinator did not answer within `timeout`, or denies it.
+pub fn has_committed(kafka: &Kafka, topics: &[(&str, i32)], timeout: Duration) -> Result<bool, KafkaError> {
+    if topics.is_empty() {
+        return Ok(false);
+    }
+    let mut asked = TopicPartitionList::new();
+    for (topic, partitions) in topics {
+        asked.add_partition_range(topic, 0, partitions - 1);
+    }
+    let committed = consumer(kafka, &[])?
+        .committed_offsets(asked, timeout)
+        .map_err(|error| sorted(&error))?;
+    let elements = committed.elements();
+    if let Some(error) = elements.iter().find_map(|element| element.error().err()) {
+        return Err(sorted(&error));
+    }
+    Ok(elements
+        .iter()
+        .any(|element| matches!(element.offset(), Offset::Offset(_))))
+}
+
+/// In the place of a number of replicas (KIP-464).
+const BROKERS_DEFAULT: i32 = -1;
+
+fn make(
+    kafka: &Kafka,
+    orders: &[TopicOrder<'_>],
+    replicas: i32,
+    timeout: Duration,
+) -> Result<(), KafkaError> {
     let admin = admin(kafka)?;
     let topics: Vec<_> = orders
         .iter()
         .map(|order| {
-            let topic = NewTopic::new(order.name, order.partitions, TopicReplication::Fixed(1));
+            let topic = NewTopic::new(order.name, order.partitions, TopicReplication::Fixed(replicas));
             order
                 .config
                 .iter()
@@ -201,7 +252,11 @@ pub fn create_topics(kafka: &Kafka, orders: &[TopicOrder<'_>], timeout: Duration
     Ok(())
 }
 
-fn presence(consumer: &BaseConsumer<Quiet>, name: &str, deadline: Instant) -> Result<Presence, KafkaError> {
+pub(super) fn presence(
+    consumer: &BaseConsumer<Quiet>,
+    name: &str,
+    deadline: Instant,
+) -> Result<Presence, KafkaError> {
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
         match consumer.fetch_metadata(Some(name), remaining.min(ASK)) {
@@ -308,17 +363,18 @@ pub(super) fn consumer(kafka: &Kafka, decided: &[(&str, &str)]) -> Result<BaseCo
     let mut all = properties::CONSUMER.to_vec();
     all.push(("group.id", kafka.group()));
     all.extend(decided);
-    client(kafka, Side::Consumer, &all)
+    client(kafka, Side::Consumer, &all, Quiet)
 }
 
 fn admin(kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
-    client(kafka, Side::Producer, &[])
+    client(kafka, Side::Producer, &[], Quiet)
 }
 
-fn client<T: FromClientConfigAndContext<Quiet>>(
+pub(super) fn client<C: ClientContext, T: FromClientConfigAndContext<C>>(
     kafka: &Kafka,
     side: Side,
     decided: &[(&str, &str)],
+    context: C,
 ) -> Result<T, KafkaError> {
     let mut config = ClientConfig::new();
     for (name, value) in properties::BASE {
@@ -334,7 +390,7 @@ fn client<T: FromClientConfigAndContext<Quiet>>(
     }
     config.set("bootstrap.servers", kafka.brokers());
     config
-        .create_with_context(Quiet)
+        .create_with_context(context)
         .map_err(|error| KafkaError::fatal(error.to_string()))
 }
 

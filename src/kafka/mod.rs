@@ -11,6 +11,7 @@
 //! - What spoils one partition is a [`Fault`] of the batch: librdkafka would read on behind it, so seek first.
 //! - Control records occupy offsets: "caught up" is never inferred from them.
 
+pub mod append;
 mod batch;
 mod client;
 pub mod cluster;

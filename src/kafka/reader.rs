@@ -1,4 +1,5 @@
-//! Reads a topic once, from its start to its present end, outside any group: for the verb that opens records.
+//! Reads a topic from its start to its present end, once or on and on, outside any group: for the verb that opens
+//! records, and for the register.
 //!
 //! Uses the crate's own consumer: no hot path. Commits nothing, disturbs no group.
 
@@ -66,10 +67,71 @@ pub fn read_to_end(
     kafka: &Kafka,
     topic: &str,
     patience: Duration,
+    look: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<(), KafkaError> {
+    let (consumer, partitions) = open(kafka, topic, &[], patience)?;
+    drain(&consumer, (topic, partitions), patience, look)
+}
+
+/// A reader that has been at the end of its topic and goes on from there.
+pub struct Follower(BaseConsumer<Quiet>);
+
+/// A broker tells the end only when a fetch has waited in vain: half a second by default.
+const SOON: [(&str, &str); 1] = [("fetch.wait.max.ms", "100")];
+
+impl Follower {
+    /// Hands every committed record to `look`, as [`read_to_end`] does, and stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_to_end`].
+    pub fn at_end_of(
+        kafka: &Kafka,
+        topic: &str,
+        patience: Duration,
+        mut look: impl FnMut(&Record<'_>),
+    ) -> Result<Self, KafkaError> {
+        let (consumer, partitions) = open(kafka, topic, &SOON, patience)?;
+        drain(&consumer, (topic, partitions), patience, |record| {
+            look(record);
+            ControlFlow::Continue(())
+        })?;
+        Ok(Self(consumer))
+    }
+
+    /// Whether the topic is still there: a reader need not hear that it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// No broker answered within `patience`.
+    pub fn is_there(&self, topic: &str, patience: Duration) -> Result<bool, KafkaError> {
+        let presence = cluster::presence(&self.0, topic, Instant::now() + patience)?;
+        Ok(presence != Presence::Missing)
+    }
+
+    /// Hands out what has come since; does not wait.
+    ///
+    /// # Errors
+    ///
+    /// What librdkafka reports; the same call again goes on.
+    pub fn go_on(&self, mut look: impl FnMut(&Record<'_>)) -> Result<(), KafkaError> {
+        loop {
+            match self.0.poll(Duration::ZERO) {
+                Some(Ok(message)) => look(&Record(message)),
+                Some(Err(CrateError::PartitionEOF(_))) => {}
+                Some(Err(error)) => return Err(cluster::sorted(&error)),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+fn drain(
+    consumer: &BaseConsumer<Quiet>,
+    (topic, partitions): (&str, i32),
+    patience: Duration,
     mut look: impl FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<(), KafkaError> {
-    let partitions = partitions(kafka, topic, patience)?;
-    let consumer = open(kafka, topic, partitions)?;
     let mut ended = BTreeSet::new();
     let mut heard = Instant::now();
     while ended.len() < partitions as usize {
@@ -106,9 +168,8 @@ pub fn read_to_end(
     Ok(())
 }
 
-fn partitions(kafka: &Kafka, topic: &str, patience: Duration) -> Result<i32, KafkaError> {
-    let found = cluster::find(kafka, &[topic], patience)?;
-    match found.first().map_or(Presence::Missing, |topic| topic.presence) {
+fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str, patience: Duration) -> Result<i32, KafkaError> {
+    match cluster::presence(consumer, topic, Instant::now() + patience)? {
         Presence::Partitions(partitions) => Ok(partitions),
         Presence::Missing => {
             let message = format!("topic {topic}: there is none of this name");
@@ -129,8 +190,16 @@ fn partitions(kafka: &Kafka, topic: &str, patience: Duration) -> Result<i32, Kaf
     }
 }
 
-fn open(kafka: &Kafka, topic: &str, partitions: i32) -> Result<BaseConsumer<Quiet>, KafkaError> {
-    let consumer: BaseConsumer<Quiet> = cluster::consumer(kafka, &[("enable.partition.eof", "true")])?;
+/// At the start of all partitions, and how many there are.
+fn open(
+    kafka: &Kafka,
+    topic: &str,
+    more: &[(&str, &str)],
+    patience: Duration,
+) -> Result<(BaseConsumer<Quiet>, i32), KafkaError> {
+    let decided = [&[("enable.partition.eof", "true")], more].concat();
+    let consumer: BaseConsumer<Quiet> = cluster::consumer(kafka, &decided)?;
+    let partitions = partitions(&consumer, topic, patience)?;
     let mut assignment = TopicPartitionList::with_capacity(partitions as usize);
     for partition in 0..partitions {
         let placed = assignment.add_partition_offset(topic, partition, Offset::Beginning);
@@ -139,5 +208,5 @@ fn open(kafka: &Kafka, topic: &str, partitions: i32) -> Result<BaseConsumer<Quie
     consumer
         .assign(&assignment)
         .map_err(|error| cluster::sorted(&error))?;
-    Ok(consumer)
+    Ok((consumer, partitions))
 }

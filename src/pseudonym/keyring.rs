@@ -4,6 +4,8 @@
 //! overlap, so one time has one epoch; an edit cannot change an epoch that
 //! records have been written under (`edit`).
 
+mod withheld;
+
 use std::fmt;
 
 use thiserror::Error;

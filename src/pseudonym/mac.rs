@@ -25,6 +25,9 @@ pub const MIN_KEY_BYTES: usize = 32;
 /// Bytes of the HMAC that a token carries: 128 bits.
 pub const MAC_BYTES: usize = 16;
 
+/// Names the whole construction, for those who have to agree on it.
+pub const CONSTRUCTION: &str = "cdrveil/v1";
+
 const PSEUDONYM_LABEL: &[u8] = b"cdrveil/v1/pseudonym";
 const KCV_LABEL: &[u8] = b"cdrveil/v1/kcv";
 

@@ -26,8 +26,8 @@ pub use self::board::Position;
 pub use self::counts::{LaneCounts, Output};
 pub use self::status::{
     DeckFacts, DeckStatus, EpochFacts, EpochStatus, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState,
-    LaneStatus, NextKey, Now, PartitionStatus, Place, Rate, ReadyCheck, RejectedStatus, SkippedStatus,
-    Status, Totals, TransactionStatus, UnixMillis,
+    LaneStatus, NextKey, Now, PartitionStatus, Place, Rate, ReadyCheck, RegisterFacts, RejectedStatus,
+    SkippedStatus, Status, Totals, TransactionStatus, UnixMillis,
 };
 
 /// The program's version, from its manifest.
@@ -154,6 +154,11 @@ impl Telemetry {
     /// A reload was refused and the former keyring kept; `error` is shown in the status.
     pub fn keyring_refused(&self, error: impl Into<String>) {
         self.board().keyring_refused(error.into());
+    }
+
+    /// What the register says of the keyring in use; never called where there is none.
+    pub fn register(&self, facts: RegisterFacts) {
+        self.board().register = Some(facts);
     }
 
     /// Deck and lists are in use: at the start (not counted as a reload) or after a reload.

@@ -214,6 +214,12 @@ pub static KEYRING_RELOADS: Metric = counter(
     &["outcome"],
     "Keyring reloads by outcome (applied, refused); the load at the start is not one.",
 );
+/// How epochs stand in the register.
+pub static REGISTER_EPOCHS: Metric = gauge(
+    "cdrveil_register_epochs",
+    &["state"],
+    "Epochs by what the register says: agreed, pending (claimed before it begins), refused (it contradicts the keyring in use: no record gets such a key).",
+);
 /// Which deck and lists are in use.
 pub static DECK_INFO: Metric = gauge(
     "cdrveil_deck_info",
@@ -325,6 +331,7 @@ pub static ALL: &[&Metric] = &[
     &KEYRING_RELOAD_OK,
     &KEYRING_RELOAD_TIME,
     &KEYRING_RELOADS,
+    &REGISTER_EPOCHS,
     &DECK_INFO,
     &DECK_ROWS,
     &DECK_LOST,

@@ -140,6 +140,19 @@ impl KeyringFacts {
     }
 }
 
+/// What the register says of the keyring in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegisterFacts {
+    /// Epochs in which both agree.
+    pub agreed: usize,
+    /// Epochs that nobody has claimed yet.
+    pub pending: usize,
+    /// Epochs in which they contradict each other.
+    pub refused: usize,
+    /// What the contradictions are, and what is wrong with the register itself.
+    pub faults: Vec<String>,
+}
+
 /// The facts of one epoch that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochFacts {

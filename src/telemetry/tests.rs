@@ -1,6 +1,7 @@
 //! The room's behaviour through its handle; no clock is read, none waited for.
 
 mod keys;
+mod register_tests;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -316,7 +317,7 @@ fn readiness_names_what_is_missing() {
     let start = midnight();
     let faults = |telemetry: &Telemetry, now| -> Vec<String> {
         let checks = telemetry.checks(now);
-        assert_eq!(checks.len(), 7, "every check is always shown");
+        assert_eq!(checks.len(), 8, "every check is always shown");
         checks
             .iter()
             .filter(|check| !check.ok)
@@ -480,6 +481,7 @@ fn full_page() -> String {
         now,
     );
     telemetry.keyring_loaded(keyring("aa"), now);
+    telemetry.register(RegisterFacts::default());
     telemetry.assigned(0, &[(0, 0), (1, 3)]);
     telemetry.committed(0, &counts(), SECOND, now);
     let position = Position {

@@ -23,15 +23,15 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdrveil");
 pub const KEYS: [(&str, &str); 3] = [
     (
         "6d1f0be2a4937c58d2e90f4b7a61c38e15f7a0bc92d4637881efcd5a06b3924e",
-        "f0c8ec5d",
+        "e5c5b4f0",
     ),
     (
         "c0a7715e93dd4b2f8866fa13e9047b25b1d8329c6e5f40a3772d91c8e46b0fd7",
-        "8cd46bb2",
+        "57ec797b",
     ),
     (
         "3b94e7d1068fa25cc7530e91bd64f82a9e1f76c3d05b48a2ef317c6950d8ba24",
-        "00000000",
+        "e08b0c9a",
     ),
 ];
 
@@ -43,6 +43,7 @@ pub struct Deployment {
     pub public: String,
     pub restricted: String,
     pub rejected: String,
+    pub register: String,
     pub group: String,
     pub identity: String,
     recipient: String,
@@ -60,6 +61,7 @@ impl Deployment {
             public: unique("public"),
             restricted: unique("restricted"),
             rejected: unique("rejected"),
+            register: unique("register"),
             group: unique("group"),
             identity: identity.expose().clone(),
             recipient,
@@ -122,6 +124,7 @@ impl Deployment {
             public,
             restricted,
             rejected,
+            register,
             recipient,
             ..
         } = self;
@@ -130,6 +133,7 @@ impl Deployment {
              [kafka]\nbrokers = [\"{bootstrap}\"]\ngroup = \"{group}\"\ninstance = \"{instance}\"\n\
              [kafka.properties]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 1000\n\
              [topics]\nraw = [\"{raw}\"]\npublic = \"{public}\"\nrestricted = \"{restricted}\"\nrejected = \"{rejected}\"\n\
+             register = \"{register}\"\n\
              [delivery]\n{delivery}\n[seal]\nrecipients = [\"{recipient}\"]\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n{more}\n"
         );
@@ -161,6 +165,20 @@ impl Deployment {
             .stdin(Stdio::null())
             .output()
             .unwrap()
+    }
+
+    /// Makes the register from the keyring, as a group needs it that has committed offsets already.
+    pub fn rebuild_register(&self) {
+        let output = self.verb(&[
+            "keys",
+            "register",
+            "--config",
+            "cdrveil.toml",
+            "--rebuild",
+            "--yes",
+        ]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
     }
 
     /// `cdrveil open` over a topic, line by line.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use cdrveil::kafka::Kafka;
 use cdrveil::kafka::cluster::{self, Presence, TopicOrder};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -215,6 +217,22 @@ impl Broker {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.partitions(name) != partitions {
             assert!(Instant::now() < deadline, "{name} was made but is not there");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    pub fn delete_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_topics(&[name], &AdminOptions::new()));
+        deleted.unwrap()[0].as_ref().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.partitions(name) != 0 {
+            assert!(Instant::now() < deadline, "{name} was deleted and is there");
             thread::sleep(Duration::from_millis(20));
         }
     }

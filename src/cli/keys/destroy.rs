@@ -13,12 +13,18 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::keys::{KeyringPath, event_time, or_dash, refuse};
+use crate::config::Config;
 use crate::keystore::destruction::{
     Candidate, Content, Kept, Wiped, candidate, content, editable, mark, unname, wipe,
 };
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::keyring::{Epoch, Status};
+use crate::register::live::Place;
 use crate::settings::Fault;
+use crate::{config, register};
+
+/// How long the brokers may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct DestroyArgs {
@@ -30,6 +36,9 @@ pub(super) struct DestroyArgs {
     /// Wipe this copy of the key too, such as one from a backup
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
+    /// The daemon's configuration: its register is told, so that no instance takes the key again
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Do not ask for the id again
     #[arg(long)]
     yes: bool,
@@ -48,17 +57,8 @@ pub(super) struct Terminal<'a> {
     pub stderr: &'a mut dyn Write,
 }
 
-/// Tells the fleet that an epoch is destroyed, before its bytes are: a key that comes back from a backup is refused
-/// then. What it returns stands in the certificate; nothing where there is nobody to tell.
-pub(super) type Announce<'a> = &'a mut dyn FnMut(&Epoch) -> Result<Option<String>, String>;
-
 /// The keyring was read, the key may go: the rest is doing it.
-pub(super) fn destroy(
-    args: &DestroyArgs,
-    now: Timestamp,
-    terminal: &mut Terminal<'_>,
-    announce: Announce<'_>,
-) -> io::Result<Exit> {
+pub(super) fn destroy(args: &DestroyArgs, now: Timestamp, terminal: &mut Terminal<'_>) -> io::Result<Exit> {
     let keyring = args.path.keyring.as_path();
     let found = match candidate(keyring, args.id) {
         Ok(found) => found,
@@ -87,13 +87,19 @@ pub(super) fn destroy(
     if let Err(fault) = editable(keyring, args.id) {
         return refuse(terminal.stderr, &[fault]);
     }
+    // A fault in it is told before anything is done. A keyring that a run cut short has left is refused there too.
+    if condemned.epoch.status() != Status::Destroyed
+        && let Some(Err(faults)) = args.config.as_deref().map(register_of)
+    {
+        return refuse(terminal.stderr, &faults);
+    }
     if !args.yes && !confirmed(&condemned, terminal)? {
         return said(terminal, Exit::Usage, "that is not the id: nothing was done");
     }
-    match carry_out(args, &condemned, files, announce) {
+    match carry_out(args, &condemned, files) {
         Ok(done) => {
             certify(args, &condemned, &done, now, terminal.stdout)?;
-            what_is_left(&condemned, terminal.stderr)?;
+            what_is_left(&condemned, &done, terminal.stderr)?;
             Ok(Exit::Ok)
         }
         Err(problem) => {
@@ -210,22 +216,21 @@ struct Done {
     announced: Option<String>,
 }
 
-fn carry_out(
-    args: &DestroyArgs,
-    condemned: &Candidate,
-    files: Vec<PathBuf>,
-    announce: Announce<'_>,
-) -> Result<Done, String> {
+fn carry_out(args: &DestroyArgs, condemned: &Candidate, files: Vec<PathBuf>) -> Result<Done, String> {
     let keyring = args.path.keyring.as_path();
     let shown = |fault: Fault| fault.to_string();
     mark(keyring, args.id).map_err(shown)?;
-    let announced = announce(&condemned.epoch)?;
     let mut wiped = Vec::new();
     for file in files {
         let outcome = wipe(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         wiped.push((file, outcome));
     }
     unname(keyring, args.id).map_err(shown)?;
+    let announced = args
+        .config
+        .as_deref()
+        .map(|config| announce(config, &condemned.epoch));
+    let announced = announced.transpose()?;
     let after =
         candidate(keyring, args.id).map_err(|faults| faults.into_iter().map(shown).collect::<String>())?;
     Ok(Done {
@@ -233,6 +238,24 @@ fn carry_out(
         fingerprint: after.map(|after| after.fingerprint).unwrap_or_default(),
         announced,
     })
+}
+
+/// Tells the fleet that an epoch is destroyed: a key that comes back from a backup is refused then.
+fn announce(config: &Path, epoch: &Epoch) -> Result<String, String> {
+    let shown = |faults: Vec<Fault>| {
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let place = register_of(config).map_err(shown)?;
+    register::live::destroy(&place, *epoch.id(), epoch.kcv(), PATIENCE).map_err(|error| error.to_string())?;
+    Ok(format!("told on {}", place.topic))
+}
+
+fn register_of(config: &Path) -> Result<Place, Vec<Fault>> {
+    Config::load(config, &config::environment()).map(|config| Place::of(&config))
 }
 
 fn certify(
@@ -298,8 +321,14 @@ fn certify(
 }
 
 /// What only people can do.
-fn what_is_left(condemned: &Candidate, stderr: &mut dyn Write) -> io::Result<()> {
+fn what_is_left(condemned: &Candidate, done: &Done, stderr: &mut dyn Write) -> io::Result<()> {
     writeln!(stderr, "still to do:")?;
+    if done.announced.is_none() {
+        writeln!(
+            stderr,
+            "  - tell the register, or an instance with a copy of the key takes it again: run this with --config"
+        )?;
+    }
     if condemned.kept == Kept::Elsewhere {
         let source = &condemned.source;
         writeln!(

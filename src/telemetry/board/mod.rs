@@ -17,7 +17,7 @@ use self::decks::Decks;
 use super::counts::{LaneCounts, Output};
 use super::rate::Recent;
 use super::series::{Lasting, Sum};
-use super::status::{KeyringFacts, LaneState, Now, Place, Totals, UnixMillis};
+use super::status::{KeyringFacts, LaneState, Now, Place, RegisterFacts, Totals, UnixMillis};
 use super::{Setup, names};
 
 /// As many epochs on each side of now have their series before their first record: a keyring of years must not be
@@ -132,6 +132,7 @@ pub(super) struct Board {
     keyring_error: Option<String>,
     reloads_applied: Counter,
     reloads_refused: Counter,
+    pub(super) register: Option<RegisterFacts>,
     pub(super) decks: Decks,
 }
 
@@ -181,6 +182,7 @@ impl Board {
             keyring_error: None,
             reloads_applied: reloads("applied"),
             reloads_refused: reloads("refused"),
+            register: None,
             decks: Decks::new(&series, now),
             series,
             setup,

@@ -36,6 +36,15 @@ impl Board {
         let reload_ok = u8::from(self.keyring_error.is_none());
         single(&names::KEYRING_RELOAD_OK, f64::from(reload_ok));
         single(&names::KEYRING_RELOAD_TIME, self.keyring_loaded.0 as f64 / 1000.0);
+        if let Some(register) = &self.register {
+            for (state, epochs) in [
+                ("agreed", register.agreed),
+                ("pending", register.pending),
+                ("refused", register.refused),
+            ] {
+                scrape.gauge(&names::REGISTER_EPOCHS, &[&state], epochs as f64);
+            }
+        }
         self.decks.gauges(scrape);
     }
 
@@ -72,6 +81,7 @@ impl Board {
         vec![
             check("config", None),
             check("keyring", self.keyring_fault(now)),
+            check("register", self.register_fault()),
             check(
                 "brokers",
                 self.broker_fault.clone().or_else(|| {
@@ -100,6 +110,11 @@ impl Board {
         };
         let served = keyring.epochs.iter().any(|epoch| epoch.serves(at));
         (!served).then(|| format!("no active key at {at}"))
+    }
+
+    fn register_fault(&self) -> Option<String> {
+        let faults = &self.register.as_ref()?.faults;
+        (!faults.is_empty()).then(|| faults.join("; "))
     }
 
     fn first_lane(&self, what: &str, fault: impl Fn(&Lane) -> bool) -> Option<String> {

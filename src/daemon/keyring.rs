@@ -1,0 +1,162 @@
+//! The keyring of a running daemon: re-read when it changes, admitted by the register, then given to the lanes.
+//!
+//! Invariant: whatever is wrong with a new one, the running one stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::register::{Guard, Refusal, Said};
+use super::{Order, facts, now_millis};
+use crate::keystore::{self, ContentHash, LoadedKeyring};
+use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::Keyring;
+use crate::telemetry::{Now, Telemetry};
+
+/// How often the keyring's content is compared with what is loaded, and the register asked for what is due.
+const KEYRING_POLL: Duration = Duration::from_secs(3);
+
+/// What re-reads the keyring, and keeps from the lanes what the register speaks against.
+pub(super) struct KeyringWatch {
+    pub(super) path: PathBuf,
+    /// The keyring in use, whole.
+    pub(super) keyring: Arc<Keyring>,
+    /// As much of it as the lanes may have.
+    pub(super) lanes: Arc<ArcSwap<Keyring>>,
+    pub(super) guard: Guard,
+    pub(super) telemetry: Telemetry,
+    pub(super) max_future: Duration,
+}
+
+impl KeyringWatch {
+    /// For ever: re-reads the keyring when told, or when its content changed; a bad one changes nothing.
+    pub(super) async fn run(
+        mut self,
+        loaded: ContentHash,
+        mut orders: mpsc::Receiver<Order>,
+        mut news: mpsc::Receiver<()>,
+    ) {
+        let mut seen = loaded;
+        let (mut refused, mut said) = (None, Said::default());
+        let mut ticks = tokio::time::interval(KEYRING_POLL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let why = tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Reload) => Why::Ordered,
+                    None => std::future::pending().await,
+                },
+                Some(()) = news.recv() => Why::News,
+                _ = ticks.tick() => Why::Time,
+            };
+            let changed = content_hash(&self.path).await;
+            let asked_for = why == Why::Ordered || changed != Some(seen);
+            // What was looked at once is not looked at again until it changes, or what the register says of it.
+            let again = match &refused {
+                Some(Refusal::NotYet(_)) => true,
+                Some(Refusal::ByRegister(_)) => why == Why::News,
+                Some(Refusal::For(_)) | None => false,
+            };
+            if asked_for || again {
+                seen = changed.unwrap_or(seen);
+                let former = refused.take().filter(|_| !asked_for);
+                refused = self.reload(former.as_ref()).await.err();
+            }
+            if why == Why::Time {
+                self.claim_what_is_due().await;
+            }
+            if let Some(facts) = self.guard.facts(&self.keyring) {
+                self.keep_from_lanes();
+                said.say(&facts.faults);
+                self.telemetry.register(facts);
+            }
+        }
+    }
+
+    /// `former`: why the same file was refused before; that is not told again.
+    async fn reload(&mut self, former: Option<&Refusal>) -> Result<(), Refusal> {
+        let next = match self.acceptable().await {
+            Ok(next) => next,
+            Err(refusal) => {
+                if former != Some(&refusal) {
+                    let error = refusal.as_str();
+                    tracing::error!(error, "keyring refused; the running one stays in use");
+                    self.telemetry.keyring_refused(error);
+                }
+                return Err(refusal);
+            }
+        };
+        for warning in &next.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            before = self.keyring.fingerprint(),
+            after = next.keyring.fingerprint(),
+            "keyring reloaded"
+        );
+        self.telemetry.keyring_loaded(facts(&next.keyring), Now::read());
+        self.lanes.store(self.guard.served(&next.keyring));
+        self.keyring = next.keyring;
+        Ok(())
+    }
+
+    /// Claims epochs that begin soon, and reads the register from its start where something is wrong with it.
+    async fn claim_what_is_due(&self) {
+        if self.guard.has_to_ask(&self.keyring, self.max_future).await {
+            // What the register says against it shows in the facts, and the rest is tried again in a moment.
+            if let Err(Refusal::NotYet(error)) = self.guard.admit(&self.keyring, self.max_future).await {
+                tracing::debug!(error, "the register could not be asked");
+            }
+        }
+    }
+
+    fn keep_from_lanes(&self) {
+        let served = self.guard.served(&self.keyring);
+        if served.fingerprint() != self.lanes.load().fingerprint() {
+            self.lanes.store(served);
+        }
+    }
+
+    /// The keyring on disk, if it may replace the one in use.
+    async fn acceptable(&self) -> Result<LoadedKeyring, Refusal> {
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || keystore::load(&path)).await;
+        let next = match loaded {
+            Ok(Ok(next)) => next,
+            Ok(Err(faults)) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                return Err(Refusal::For(faults.join("; ")));
+            }
+            Err(_) => return Err(Refusal::For("reading it failed".to_owned())),
+        };
+        // Records may already have event times as far ahead as the policy lets them.
+        let reach = now_millis().saturating_add(self.max_future.as_millis() as i64);
+        let allowed = self
+            .keyring
+            .allows_edit(&next.keyring, EventTime::from_millis(reach));
+        allowed.map_err(|error| Refusal::For(next.refusal(&self.path, &error).to_string()))?;
+        self.guard.admit(&next.keyring, self.max_future).await?;
+        Ok(next)
+    }
+}
+
+/// What made it look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// A signal.
+    Ordered,
+    /// Something new in the register.
+    News,
+    /// Time has passed.
+    Time,
+}
+
+async fn content_hash(path: &Path) -> Option<ContentHash> {
+    let path = path.to_path_buf();
+    tokio::task::spawn_blocking(move || keystore::content_hash(&path))
+        .await
+        .ok()
+}
