@@ -32,6 +32,7 @@ fn main() {
         a_broker_that_dies_between_claim_and_read_loses_no_claim,
         claims_hold_after_compaction,
         a_destroyed_key_is_given_up_at_once_and_does_not_come_back,
+        keys_destroy_tells_the_register_and_a_backup_does_not_undo_it,
         a_deleted_register_stops_the_start_until_it_is_rebuilt,
         another_domain_in_the_same_group_is_refused,
         an_unfit_register_topic_is_refused,
@@ -350,6 +351,47 @@ fn a_destroyed_key_is_given_up_at_once_and_does_not_come_back() {
     assert_eq!(
         daemon.metric("cdrveil_register_epochs{state=\"refused\"}"),
         Some(0.0)
+    );
+}
+
+fn keys_destroy_tells_the_register_and_a_backup_does_not_undo_it() {
+    let broker = shared();
+    let deployment = deployment(broker);
+    deployment.keyring(&[
+        ("2026-10", "2026-10-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    assert!(daemon.stop().0.success());
+    let backup = ["keyring.toml", "2026-10.key"].map(|name| {
+        let file = deployment.path(name);
+        (fs::read(&file).unwrap(), file)
+    });
+
+    let mut words = vec!["keys", "destroy", "2026-10", "--keyring", "keyring.toml"];
+    words.extend(["--config", "cdrveil.toml", "--yes", "--force"]);
+    // Twice: told again, the register says the same.
+    for file in ["overwritten and removed", "told on"] {
+        let destroyed = deployment.verb(&words);
+        let said = String::from_utf8([destroyed.stdout, destroyed.stderr].concat()).unwrap();
+        assert_eq!(destroyed.status.code(), Some(0), "{said}");
+        assert!(said.contains(file) && said.contains("told on"), "{said}");
+        assert!(!said.contains("tell the register"), "{said}");
+    }
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    assert!(daemon.stop().0.success());
+
+    for (bytes, file) in &backup {
+        fs::write(file, bytes).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    let (status, log) = end(deployment.start());
+    assert_eq!(status, Some(78), "{log}");
+    assert!(
+        log.contains("key \"2026-10\" is destroyed by the register"),
+        "{log}"
     );
 }
 
