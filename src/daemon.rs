@@ -198,15 +198,17 @@ pub async fn run(
     let mut redeck = files.then(|| tokio::spawn(decks::run(watch, deck_orders)));
     let (told, news) = mpsc::channel(1);
     let mut follow = tokio::spawn(guard.clone().follow(told));
+    // Held on to, the start's keyring would keep keys in memory that a later one has destroyed.
+    let loaded = config.keyring;
     let watch = KeyringWatch {
         path: config.keyring_path.clone(),
-        keyring: Arc::clone(&config.keyring.keyring),
+        keyring: loaded.keyring,
         lanes: keyring,
         guard,
         telemetry: telemetry.clone(),
         max_future: config.policy.max_future,
     };
-    let mut reload = tokio::spawn(watch.run(config.keyring.content_hash, orders, news));
+    let mut reload = tokio::spawn(watch.run(loaded.content_hash, orders, news));
     let mut probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
     let over = async {
         tokio::select! {

@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
@@ -55,9 +56,9 @@ const SHA256_START: State = [
     0x5be0_cd19,
 ];
 
-/// The key of one epoch: at least 32 secret bytes.
+/// The key of one epoch: at least 32 secret bytes. A clone holds the same bytes, not others like them.
 #[derive(Clone, Debug)]
-pub struct EpochKey(Secret<Vec<u8>>);
+pub struct EpochKey(Arc<Secret<Vec<u8>>>);
 
 impl EpochKey {
     /// Takes the key's bytes.
@@ -71,7 +72,7 @@ impl EpochKey {
             bytes.zeroize();
             return Err(KeyTooShort { bytes: length });
         }
-        let key = Self(Secret::new(bytes));
+        let key = Self(Arc::new(Secret::new(bytes)));
         keep_from_swap(key.0.expose());
         Ok(key)
     }
