@@ -16,8 +16,8 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use crate::cdr::guard::run::{Run, is_compact_date};
-use crate::cdr::guard::sevens::{Sevens, each_run};
-use crate::cdr::guard::text::{all_digits, decode_percent, each_stretch};
+use crate::cdr::guard::sevens::Sevens;
+use crate::cdr::guard::text::{all_digits, decode_percent, each_run, each_stretch};
 use crate::number::{self, E164};
 
 /// Fewer digits in a row say nothing: any two records share some.

@@ -4,8 +4,7 @@
 
 use std::ops::Range;
 
-use crate::cdr::guard::LEAST;
-use crate::cdr::guard::text::{Place, place};
+use crate::cdr::guard::text::{each_run, push};
 
 const SLOTS: usize = 1 << 12;
 /// Seven zeros are nobody's, and stand in many counters and test numbers.
@@ -86,32 +85,7 @@ fn seven_at(digits: &[u8], at: usize) -> u64 {
     }
 }
 
-/// Drops the first digit and adds one behind: the first lowest, as a load of eight bytes has it.
-#[inline]
-pub(super) fn push(seven: u64, digit: u8) -> u64 {
-    seven >> 8 | u64::from(digit) << 48
-}
-
 #[inline]
 fn slot(seven: u64) -> usize {
     (seven.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
-}
-
-/// Hands out every seven digits in a row, packed, that only separators part.
-#[inline]
-pub(super) fn each_run(text: &[u8], mut each: impl FnMut(u64)) {
-    let (mut seven, mut count) = (0, 0);
-    for &byte in text {
-        match place(byte) {
-            Place::Digit => {
-                seven = push(seven, byte);
-                count += 1;
-                if count >= LEAST {
-                    each(seven);
-                }
-            }
-            Place::Separator => {}
-            Place::Outside => count = 0,
-        }
-    }
 }

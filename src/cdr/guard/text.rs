@@ -4,7 +4,6 @@ use wide::i8x16;
 
 use crate::bytes::{LANES, all, bits, digits, lanes, padded};
 use crate::cdr::guard::LEAST;
-use crate::cdr::guard::sevens::{each_run, push};
 
 /// What a byte is among the digits of a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +79,31 @@ const fn limits(shape: [u8; 8]) -> u64 {
         at += 1;
     }
     u64::from_le_bytes(limits)
+}
+
+/// Hands out every seven digits in a row, packed, that only separators part.
+#[inline]
+pub(super) fn each_run(text: &[u8], mut each: impl FnMut(u64)) {
+    let (mut seven, mut count) = (0, 0);
+    for &byte in text {
+        match place(byte) {
+            Place::Digit => {
+                seven = push(seven, byte);
+                count += 1;
+                if count >= LEAST {
+                    each(seven);
+                }
+            }
+            Place::Separator => {}
+            Place::Outside => count = 0,
+        }
+    }
+}
+
+/// Drops the first digit and adds one behind: the first lowest, as a load of eight bytes has it.
+#[inline]
+pub(super) fn push(seven: u64, digit: u8) -> u64 {
+    seven >> 8 | u64::from(digit) << 48
 }
 
 /// Seven or more digits and separators that stand together in a text.
