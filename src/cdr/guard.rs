@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use crate::cdr::guard::run::{Run, is_compact_date};
 use crate::cdr::guard::sevens::Sevens;
-use crate::cdr::guard::text::{all_digits, decode_percent, each_run, each_stretch};
+use crate::cdr::guard::text::{Place, all_digits, decode_percent, each_run, each_stretch, place};
 use crate::number::{self, E164};
 
 /// Fewer digits in a row say nothing: any two records share some.
@@ -197,7 +197,8 @@ impl Guard {
         let mut from = 0;
         while from < value.len() {
             let end = self.run.read(value, from);
-            if self.run.digits.len() >= LEAST && !self.run.is_calendar() && !ends_in_host(&value[..end]) {
+            let nobodys = ends_in_host(&value[..end]) || holds_routing_number(&value[..end]);
+            if self.run.digits.len() >= LEAST && !self.run.is_calendar() && !nobodys {
                 self.add_whole(&value[from..end]);
             }
             from = end + 1;
@@ -532,6 +533,18 @@ fn ends_in_host(value: &[u8]) -> bool {
     let host = memchr::memrchr(b'@', value).map(|at| value[at + 1..].trim_ascii_end());
     let host = host.and_then(|host| std::str::from_utf8(host).ok());
     host.is_some_and(|host| host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// `...;rn=+14155550199`: a network's address (RFC 4694), no subscriber's; the derived `network` shows it.
+fn holds_routing_number(value: &[u8]) -> bool {
+    let digits = value
+        .iter()
+        .rev()
+        .take_while(|&&byte| place(byte) != Place::Outside);
+    let front = &value[..value.len() - digits.count()];
+    front
+        .last_chunk::<4>()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b";rn="))
 }
 
 fn without_zeros(digits: &[u8]) -> &[u8] {

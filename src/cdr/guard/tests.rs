@@ -256,6 +256,13 @@ fn a_number_beside_the_one_that_was_read_is_looked_for() {
             true,
         ),
         ("sip:+447700900123@192.0.212.9;user=phone", "192.0.212.9", false),
+        ("tel:+447700900123;isub=4155550199", "4155550199", true),
+        ("tel:+447700900123;npdi;rn=+1-415-555-0199", "+14155550199", false),
+        (
+            "tel:+447700900123;rn=+14155550199;x=+14155550198",
+            "14155550198",
+            true,
+        ),
     ] {
         let known = number(raw);
         let found = leaks(looked.as_bytes(), |guard| guard.number(&known, raw.as_bytes()));
