@@ -126,7 +126,7 @@ pub fn run(
             };
             destroy(args, now, &mut terminal)
         }
-        KeysCommand::Register(args) => register(args, stdout, stderr),
+        KeysCommand::Register(args) => register(args, stdin, stdout, stderr),
     };
     // Only a closed stdout or stderr gets here: there is nobody left to tell.
     done.unwrap_or(Exit::Internal)

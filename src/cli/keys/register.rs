@@ -30,6 +30,7 @@ pub(super) struct RegisterArgs {
 
 pub(super) fn register(
     args: &RegisterArgs,
+    stdin: &mut dyn BufRead,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> io::Result<Exit> {
@@ -41,7 +42,7 @@ pub(super) fn register(
         }
     };
     let done = if args.rebuild {
-        rebuild(&config, args.yes, stdout, stderr)
+        rebuild(&config, (!args.yes).then_some(stdin), stdout, stderr)
     } else {
         show(&config, stdout, stderr)
     };
@@ -115,7 +116,7 @@ fn rows(table: &Table) -> Vec<[String; 6]> {
 
 fn rebuild(
     config: &Config,
-    yes: bool,
+    asked: Option<&mut dyn BufRead>,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> Result<Exit, Fault> {
@@ -132,7 +133,9 @@ fn rebuild(
         return Ok(Exit::Ok);
     }
     tell(&plan, config, stderr)?;
-    if !yes && !agreed(&place.domain, stderr)? {
+    if let Some(stdin) = asked
+        && !agreed(&place.domain, stdin, stderr)?
+    {
         writeln!(stderr, "cdrveil: nothing was written")?;
         return Ok(Exit::Found);
     }
@@ -181,13 +184,13 @@ fn tell(plan: &Plan, config: &Config, stderr: &mut dyn Write) -> io::Result<()> 
 }
 
 /// A wrong keyring here is a wrong key for everybody: somebody has to mean it.
-fn agreed(domain: &str, stderr: &mut dyn Write) -> io::Result<bool> {
+fn agreed(domain: &str, stdin: &mut dyn BufRead, stderr: &mut dyn Write) -> io::Result<bool> {
     write!(
         stderr,
         "Every instance has to have this keyring from now on. Type the domain to go on: "
     )?;
     stderr.flush()?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    stdin.read_line(&mut answer)?;
     Ok(answer.trim() == domain)
 }
