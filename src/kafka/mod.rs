@@ -1,4 +1,4 @@
-//! Kafka: the only room that names rdkafka, and the only one with `unsafe`.
+//! Kafka: the only room that names rdkafka, and the only one with `unsafe` but for two calls in `main.rs`.
 //!
 //! It knows no CDR. Contract, read before any method:
 //!
