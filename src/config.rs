@@ -4,6 +4,7 @@
 //! Paths are relative to the file that names them. `ConfigSettings` is what
 //! was typed, [`Config`] what it means.
 
+mod deployment;
 mod environment;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use toml::Spanned;
 
 use crate::admin::AdminSettings;
 use crate::cdr::policy::Policy;
+pub use crate::config::deployment::Deployment;
 pub use crate::config::environment::environment;
 use crate::deckstore::{self, Stamp};
 use crate::engine::Destinations;
@@ -273,16 +275,7 @@ impl Checker<'_> {
         let topics = self.topics(&settings.topics);
         let delivery = self.delivery(&settings.delivery);
         let recipients = self.recipients(&settings.seal);
-        self.inline_secrets(settings.kafka.get_ref());
-        let kafka = Kafka::check(settings.kafka.get_ref(), self.source)
-            .map_err(|fault| self.faults.push(fault))
-            .ok();
-        if let Some(Err(error)) = kafka
-            .as_ref()
-            .map(|kafka| kafka.try_out(delivery.transaction_timeout))
-        {
-            self.fault(settings.kafka.span(), format!("[kafka] {error}"));
-        }
+        let kafka = self.kafka(&settings.kafka, &delivery);
         let policy = self.policy(&base, &settings.policy);
         let keyring_path = base.join(settings.keyring.get_ref());
         let keyring = self.keyring(&keyring_path, settings.keyring.span());
@@ -298,7 +291,7 @@ impl Checker<'_> {
             deck_stamp,
             keyring_path,
             keyring: keyring.expect(complete),
-            kafka: Arc::new(kafka.expect(complete)),
+            kafka: kafka.expect(complete),
             brokers: BrokerKind::Kafka,
             topics,
             delivery,
@@ -430,6 +423,17 @@ impl Checker<'_> {
                 default
             }
         }
+    }
+
+    fn kafka(&mut self, settings: &Spanned<KafkaSettings>, delivery: &Delivery) -> Option<Arc<Kafka>> {
+        self.inline_secrets(settings.get_ref());
+        let kafka = Kafka::check(settings.get_ref(), self.source)
+            .map_err(|fault| self.faults.push(fault))
+            .ok()?;
+        if let Err(error) = kafka.try_out(delivery.transaction_timeout) {
+            self.fault(settings.span(), format!("[kafka] {error}"));
+        }
+        Some(Arc::new(kafka))
     }
 
     fn recipients(&mut self, settings: &SealSettings) -> Option<Recipients> {

@@ -214,10 +214,10 @@ fn register(config: &Config, view: &ClusterView, limit: Duration, out: &mut impl
             };
         }
     };
-    for id in table.untold(keyring) {
+    for id in table.untold(keyring.epochs()) {
         let _ = writeln!(out, "warning: {}", daemon::untold(id.as_str()));
     }
-    let contradictions = table.contradictions(keyring, &live::MADE_BY);
+    let contradictions = table.contradictions(keyring.epochs(), &live::MADE_BY);
     for contradiction in &contradictions {
         complain(format!("register \"{}\": {contradiction}", place.topic));
     }

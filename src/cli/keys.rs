@@ -6,6 +6,7 @@
 mod check;
 mod destroy;
 mod diff;
+mod list;
 mod new;
 mod register;
 mod scope;
@@ -18,19 +19,17 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::keys::check::{CheckArgs, check};
-use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy, late_until};
+use crate::cli::keys::destroy::{DestroyArgs, Terminal, destroy};
 use crate::cli::keys::diff::{DiffArgs, diff};
+use crate::cli::keys::list::{ListArgs, list};
 use crate::cli::keys::new::{NewArgs, new};
 use crate::cli::keys::register::{RegisterArgs, register};
 use crate::cli::keys::scope::{ScopeArgs, scope};
 use crate::cli::keys::selftest::selftest;
-use crate::keystore::{load, look};
 use crate::pseudonym::epoch::EventTime;
-use crate::pseudonym::keyring::Epoch;
 use crate::settings::Fault;
 
 /// Make, list and check the keys of the keyring.
@@ -49,9 +48,12 @@ enum KeysCommand {
     /// its key check value, on stdout: `>> KEYRING` adds it, also to a keyring that
     /// has no key yet. The other keys need not be readable here.
     New(NewArgs),
-    /// List the keys: state, window, key check value and where each comes from. Never shows a key.
+    /// List the keys: state, window, key check value, where each comes from, and what the register says. Never shows a key.
     ///
-    /// Exits with 0, or with 1 when a key cannot be used: its line says why.
+    /// With --config the deployment's register is asked: who claimed each epoch, when (no record was written under it
+    /// before) and with which key check value, or who told its destruction. Epochs that the register alone knows come last.
+    /// Exits with 0, 1 when a key cannot be used or register and keyring contradict each other, 69 when no broker
+    /// answers (the file is listed all the same), 78 when a file does not load.
     List(ListArgs),
     /// Check the keyring: that it loads, that a key is in use, and that its successor is there in time.
     ///
@@ -86,20 +88,17 @@ enum KeysCommand {
     Register(RegisterArgs),
 }
 
+/// Where a keyring lies unless it is told.
+const KEYRING: &str = "config/keyring.toml";
+
+/// How long the brokers may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Args)]
 struct KeyringPath {
     /// The keyring file
-    #[arg(long, value_name = "FILE", default_value = "config/keyring.toml")]
+    #[arg(long, value_name = "FILE", default_value = KEYRING)]
     keyring: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    path: KeyringPath,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs the verb; `now` is the wall clock. Returns the exit code: 0 ok, 1 check
@@ -130,96 +129,6 @@ pub fn run(
     };
     // Only a closed stdout or stderr gets here: there is nobody left to tell.
     done.unwrap_or(Exit::Internal)
-}
-
-/// A keyring as it is listed: one that loads, or what can be told of one that does not.
-struct Listed {
-    epochs: Vec<Epoch>,
-    sources: Vec<String>,
-    /// What is wrong with each key, where something is.
-    faults: Vec<Option<String>>,
-    fingerprint: Option<String>,
-    late_window: Duration,
-}
-
-fn list(args: &ListArgs, now: Timestamp, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<Exit> {
-    let listed = match load(&args.path.keyring) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                writeln!(stderr, "warning: {warning}")?;
-            }
-            Listed {
-                epochs: loaded.keyring.epochs().to_vec(),
-                sources: loaded.sources,
-                faults: Vec::new(),
-                fingerprint: Some(loaded.keyring.fingerprint()),
-                late_window: loaded.late_window,
-            }
-        }
-        // The list is for finding out: a key that cannot be read is part of it.
-        Err(_) => match look(&args.path.keyring) {
-            Ok(outline) => Listed {
-                epochs: outline.epochs,
-                sources: outline.sources,
-                faults: outline.faults,
-                fingerprint: None,
-                late_window: outline.late_window,
-            },
-            Err(faults) => return refuse(stderr, &faults),
-        },
-    };
-    let faulty = listed.faults.iter().any(Option::is_some);
-    if args.json {
-        writeln!(stdout, "{:#}", listed_json(&listed, event_time(now)))?;
-    } else {
-        write_table(stdout, &listed_rows(&listed, event_time(now)))?;
-    }
-    Ok(if faulty { Exit::Found } else { Exit::Ok })
-}
-
-impl Listed {
-    fn keys(&self) -> impl Iterator<Item = (&Epoch, &String, Option<&String>)> {
-        let epochs = self.epochs.iter().zip(&self.sources).enumerate();
-        epochs.map(|(at, (epoch, source))| (epoch, source, self.faults.get(at).and_then(Option::as_ref)))
-    }
-}
-
-fn listed_json(listed: &Listed, now: EventTime) -> serde_json::Value {
-    let keys: Vec<_> = listed
-        .keys()
-        .map(|(epoch, source, fault)| {
-            json!({
-                "id": epoch.id().as_str(),
-                "state": epoch.state(now).to_string(),
-                "status": epoch.status().to_string(),
-                "activate_at": epoch.activate_at().to_string(),
-                "ends_at": epoch.ends_at().map(|end| end.to_string()),
-                "late_until": epoch.ends_at().map(|end| late_until(end, listed.late_window).to_string()),
-                "kcv": epoch.kcv().map(|kcv| kcv.to_string()),
-                "source": source,
-                "fault": fault,
-            })
-        })
-        .collect();
-    json!({ "fingerprint": listed.fingerprint, "keys": keys })
-}
-
-fn listed_rows(listed: &Listed, now: EventTime) -> Vec<[String; 6]> {
-    let titles = ["ID", "STATE", "FROM", "UNTIL", "KCV", "SOURCE"].map(str::to_owned);
-    let rows = listed.keys().map(|(epoch, source, fault)| {
-        [
-            epoch.id().to_string(),
-            epoch.state(now).to_string(),
-            epoch.activate_at().to_string(),
-            or_dash(epoch.ends_at()),
-            or_dash(epoch.kcv()),
-            fault.map_or_else(
-                || source.clone(),
-                |fault| format!("{source}  NOT USABLE: {fault}"),
-            ),
-        ]
-    });
-    std::iter::once(titles).chain(rows).collect()
 }
 
 fn or_dash(value: Option<impl Display>) -> String {

@@ -97,6 +97,7 @@ impl KeyringWatch {
             after = next.keyring.fingerprint(),
             "keyring reloaded"
         );
+        self.guard.warn_of_untold(&next.keyring);
         self.telemetry.keyring_loaded(facts(&next.keyring), Now::read());
         self.lanes.store(self.guard.served(&next.keyring));
         self.keyring = next.keyring;

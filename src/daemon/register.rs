@@ -91,16 +91,21 @@ fn attempt(
     }
     let mut register = Register::open(place.clone(), PATIENCE)?;
     register.admit(keyring, due, PATIENCE)?;
-    for id in register.table().untold(keyring) {
-        tracing::warn!("{}", untold(id.as_str()));
-    }
+    warn_of_untold(&register, keyring);
     Ok(register)
 }
 
-/// What is said of a tombstone that the register does not know.
+fn warn_of_untold(register: &Register, keyring: &Keyring) {
+    for id in register.table().untold(keyring.epochs()) {
+        tracing::warn!("{}", untold(id.as_str()));
+    }
+}
+
+/// What is said of a tombstone that the register does not know. The daemon does not tell it by itself: what takes a key
+/// from all instances for ever is asked for by a person (`keys destroy`), not by an edit that one host has.
 pub fn untold(id: &str) -> String {
     format!(
-        "key \"{id}\" is destroyed in the keyring and the register does not know: where its file comes back it would be used again; `cdrveil keys register --rebuild` tells it"
+        "key \"{id}\" is destroyed in the keyring and the register does not know: where its file comes back it would be used again; `cdrveil keys destroy {id} --config FILE` tells it"
     )
 }
 
@@ -118,6 +123,13 @@ impl Guard {
         match &self.0 {
             Some(register) => Arc::new(lock(register).served(keyring)),
             None => Arc::clone(keyring),
+        }
+    }
+
+    /// Tombstones of a keyring that was just taken, of which the register does not know.
+    pub(super) fn warn_of_untold(&self, keyring: &Keyring) {
+        if let Some(register) = &self.0 {
+            warn_of_untold(&lock(register), keyring);
         }
     }
 
@@ -142,15 +154,17 @@ impl Guard {
         let register = lock(self.0.as_ref()?);
         let table = register.table();
         let mut facts = RegisterFacts::default();
+        let untold = table.untold(keyring.epochs());
         for epoch in keyring.epochs() {
             match table.standing(epoch, &MADE_BY) {
+                Standing::Agreed if untold.contains(epoch.id()) => facts.pending += 1,
                 Standing::Agreed => facts.agreed += 1,
                 Standing::Unclaimed => facts.pending += 1,
                 Standing::Against(_) => facts.refused += 1,
             }
         }
-        facts.refused += table.strangers(keyring).len();
-        let contradictions = table.contradictions(keyring, &MADE_BY);
+        facts.refused += table.strangers(keyring.epochs()).len();
+        let contradictions = table.contradictions(keyring.epochs(), &MADE_BY);
         facts.faults = contradictions.iter().map(Contradiction::to_string).collect();
         facts.faults.extend(register.fault());
         Some(facts)

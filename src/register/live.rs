@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::Config;
+use crate::config::{Config, Deployment};
 use crate::kafka::append::{self, Entry};
 use crate::kafka::cluster::{self, Presence, TopicOrder};
 use crate::kafka::reader::{Follower, Record};
@@ -54,6 +54,15 @@ impl Place {
             kafka: Arc::clone(&config.kafka),
             topic: config.topics.register.clone(),
             domain: config.domain.clone(),
+        }
+    }
+
+    /// The same, of a deployment whose keyring and policy were not looked at.
+    pub fn at(deployment: &Deployment) -> Self {
+        Self {
+            kafka: Arc::clone(&deployment.kafka),
+            topic: deployment.topics.register.clone(),
+            domain: deployment.domain.clone(),
         }
     }
 
@@ -353,7 +362,7 @@ impl Register {
     /// for the time of epochs that only others know, if those were claimed before they began.
     pub fn served(&self, keyring: &Keyring) -> Keyring {
         let ahead = |claim: &&Claim| claim.made.time.as_millisecond() < claim.activate_at.as_millis();
-        let strangers = self.table.strangers(keyring).into_iter().filter(ahead);
+        let strangers = self.table.strangers(keyring.epochs()).into_iter().filter(ahead);
         let strangers: Vec<_> = strangers.map(|claim| (claim.epoch, claim.activate_at)).collect();
         keyring.withholding(
             |epoch| self.table.standing(epoch, &MADE_BY) != Standing::Agreed,
@@ -431,7 +440,7 @@ impl Register {
     }
 
     fn decide(&mut self, keyring: &Keyring, patience: Duration) -> Result<(), RegisterError> {
-        let contradictions = self.table.contradictions(keyring, &MADE_BY);
+        let contradictions = self.table.contradictions(keyring.epochs(), &MADE_BY);
         if contradictions.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::pseudonym::epoch::{EpochId, EventTime};
-use crate::pseudonym::keyring::{Epoch, Keyring, Status};
+use crate::pseudonym::keyring::{Epoch, Status};
 use crate::pseudonym::mac::Kcv;
 use crate::register::entry::{self, Claim, Destruction, Entry, Made};
 
@@ -159,9 +159,9 @@ impl Table {
     }
 
     /// Claimed epochs that the keyring does not know, although another key of it covers their time.
-    pub fn strangers(&self, keyring: &Keyring) -> Vec<&Claim> {
-        let known = |id: &EpochId| keyring.epochs().iter().any(|epoch| epoch.id() == id);
-        let first = keyring.epochs().first().map(Epoch::activate_at);
+    pub fn strangers(&self, keyring: &[Epoch]) -> Vec<&Claim> {
+        let known = |id: &EpochId| keyring.iter().any(|epoch| epoch.id() == id);
+        let first = keyring.first().map(Epoch::activate_at);
         let holders = self.claims.iter().filter(|(id, _)| !known(id));
         holders
             .filter_map(|(_, held)| held.first())
@@ -171,15 +171,15 @@ impl Table {
     }
 
     /// Tombstones of the keyring of which the register was not told.
-    pub fn untold(&self, keyring: &Keyring) -> Vec<EpochId> {
+    pub fn untold(&self, keyring: &[Epoch]) -> Vec<EpochId> {
         let untold =
             |epoch: &&Epoch| epoch.status() == Status::Destroyed && self.destruction(epoch.id()).is_none();
-        let epochs = keyring.epochs().iter().filter(untold);
+        let epochs = keyring.iter().filter(untold);
         epochs.map(|epoch| *epoch.id()).collect()
     }
 
     /// Everything in which keyring and register contradict each other; empty when the keyring may be used.
-    pub fn contradictions(&self, keyring: &Keyring, made_by: &Construction) -> Vec<Contradiction> {
+    pub fn contradictions(&self, keyring: &[Epoch], made_by: &Construction) -> Vec<Contradiction> {
         if let Some(contradiction) = self.other_domain() {
             return vec![contradiction];
         }
@@ -187,7 +187,7 @@ impl Table {
             .unreadable
             .values()
             .map(|offset| Contradiction::Unreadable(*offset));
-        let epochs = keyring.epochs().iter();
+        let epochs = keyring.iter();
         let against = epochs.filter_map(|epoch| match self.standing(epoch, made_by) {
             Standing::Against(contradiction) => Some(contradiction),
             Standing::Agreed | Standing::Unclaimed => None,

@@ -218,7 +218,7 @@ pub static KEYRING_RELOADS: Metric = counter(
 pub static REGISTER_EPOCHS: Metric = gauge(
     "cdrveil_register_epochs",
     &["state"],
-    "Epochs by what the register says: agreed, pending (claimed before it begins), refused (it contradicts the keyring in use: no record gets such a key).",
+    "Epochs by what the register says: agreed, pending (claimed before it begins; destroyed in the keyring alone), refused (it contradicts the keyring in use: no record gets such a key).",
 );
 /// Which deck and lists are in use.
 pub static DECK_INFO: Metric = gauge(

@@ -145,7 +145,7 @@ impl KeyringFacts {
 pub struct RegisterFacts {
     /// Epochs in which both agree.
     pub agreed: usize,
-    /// Epochs that nobody has claimed yet.
+    /// Epochs that nobody has claimed yet, and tombstones of which it was not told.
     pub pending: usize,
     /// Epochs in which they contradict each other.
     pub refused: usize,

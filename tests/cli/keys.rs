@@ -559,3 +559,36 @@ fn a_compromised_key_ends_where_its_successor_begins() {
         check.out
     );
 }
+
+#[test]
+fn a_list_without_a_broker_shows_the_file_and_says_so() {
+    let place = Place::new();
+    // Nobody listens there. Neither policy nor deck is needed.
+    place.edit("cdrveil.toml", "\"localhost:9092\"", "\"127.0.0.1:1\"");
+    place.edit("cdrveil.toml", "[kafka]\n", "[kafka]\nstart_timeout = \"1s\"\n");
+    place.write("policy.toml", "not one");
+    let table = place.run("keys list --config cdrveil.toml");
+    assert_eq!(table.code, 69, "{}", table.err);
+    let line = table.out.lines().nth(1).unwrap();
+    assert!(
+        line.contains(crate::KCV) && line.contains("no answer from the brokers") && line.contains("file "),
+        "{line}"
+    );
+    assert!(
+        table.err.starts_with("cdrveil: register \"cdrveil.register\": "),
+        "{}",
+        table.err
+    );
+    let listed = place.run("keys list --json --config cdrveil.toml");
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    assert!(listed["register"]["problem"].is_string(), "{listed}");
+    assert_eq!(listed["keys"][0]["kcv"], crate::KCV);
+
+    // What is wrong with the file is found first: it is so whatever the register says.
+    fs::remove_file(place.path("2026-11.key")).unwrap();
+    let table = place.run("keys list --config cdrveil.toml");
+    assert_eq!(table.code, 1, "{}", table.err);
+    assert!(table.out.contains("NOT USABLE"), "{}", table.out);
+    place.write("cdrveil.toml", "domain = 3\n");
+    assert_eq!(place.run("keys list --config cdrveil.toml").code, 78);
+}

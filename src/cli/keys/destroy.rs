@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::keys::{KeyringPath, event_time, or_dash, refuse};
-use crate::config::Config;
+use crate::cli::keys::{KeyringPath, PATIENCE, event_time, or_dash, refuse};
+use crate::config::Deployment;
 use crate::keystore::destruction::{
     Candidate, Content, Kept, Wiped, candidate, content, editable, mark, unname, wipe,
 };
@@ -22,9 +22,6 @@ use crate::pseudonym::keyring::{Epoch, Status};
 use crate::register::live::Place;
 use crate::settings::Fault;
 use crate::{config, register};
-
-/// How long the brokers may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct DestroyArgs {
@@ -87,16 +84,16 @@ pub(super) fn destroy(args: &DestroyArgs, now: Timestamp, terminal: &mut Termina
     if let Err(fault) = editable(keyring, args.id) {
         return refuse(terminal.stderr, &[fault]);
     }
-    // A fault in it is told before anything is done. A keyring that a run cut short has left is refused there too.
-    if condemned.epoch.status() != Status::Destroyed
-        && let Some(Err(faults)) = args.config.as_deref().map(register_of)
-    {
-        return refuse(terminal.stderr, &faults);
-    }
+    // A fault in it is told before anything is done.
+    let place = args.config.as_deref().map(register_of);
+    let place = match place.transpose() {
+        Ok(place) => place,
+        Err(faults) => return refuse(terminal.stderr, &faults),
+    };
     if !args.yes && !confirmed(&condemned, terminal)? {
         return said(terminal, Exit::Usage, "that is not the id: nothing was done");
     }
-    match carry_out(args, &condemned, files) {
+    match carry_out(args, &condemned, files, place.as_ref()) {
         Ok(done) => {
             certify(args, &condemned, &done, now, terminal.stdout)?;
             what_is_left(&condemned, &done, terminal.stderr)?;
@@ -216,7 +213,12 @@ struct Done {
     announced: Option<String>,
 }
 
-fn carry_out(args: &DestroyArgs, condemned: &Candidate, files: Vec<PathBuf>) -> Result<Done, String> {
+fn carry_out(
+    args: &DestroyArgs,
+    condemned: &Candidate,
+    files: Vec<PathBuf>,
+    place: Option<&Place>,
+) -> Result<Done, String> {
     let keyring = args.path.keyring.as_path();
     let shown = |fault: Fault| fault.to_string();
     mark(keyring, args.id).map_err(shown)?;
@@ -226,11 +228,7 @@ fn carry_out(args: &DestroyArgs, condemned: &Candidate, files: Vec<PathBuf>) -> 
         wiped.push((file, outcome));
     }
     unname(keyring, args.id).map_err(shown)?;
-    let announced = args
-        .config
-        .as_deref()
-        .map(|config| announce(config, &condemned.epoch));
-    let announced = announced.transpose()?;
+    let announced = place.map(|place| announce(place, &condemned.epoch)).transpose()?;
     let after =
         candidate(keyring, args.id).map_err(|faults| faults.into_iter().map(shown).collect::<String>())?;
     Ok(Done {
@@ -241,21 +239,15 @@ fn carry_out(args: &DestroyArgs, condemned: &Candidate, files: Vec<PathBuf>) -> 
 }
 
 /// Tells the fleet that an epoch is destroyed: a key that comes back from a backup is refused then.
-fn announce(config: &Path, epoch: &Epoch) -> Result<String, String> {
-    let shown = |faults: Vec<Fault>| {
-        faults
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    let place = register_of(config).map_err(shown)?;
-    register::live::destroy(&place, *epoch.id(), epoch.kcv(), PATIENCE).map_err(|error| error.to_string())?;
+fn announce(place: &Place, epoch: &Epoch) -> Result<String, String> {
+    register::live::destroy(place, *epoch.id(), epoch.kcv(), PATIENCE).map_err(|error| error.to_string())?;
     Ok(format!("told on {}", place.topic))
 }
 
+/// Without the keyring, which has no usable key where the last one goes, and is refused while a run that was cut short
+/// is not finished.
 fn register_of(config: &Path) -> Result<Place, Vec<Fault>> {
-    Config::load(config, &config::environment()).map(|config| Place::of(&config))
+    Deployment::load(config, &config::environment()).map(|deployment| Place::at(&deployment))
 }
 
 fn certify(

@@ -1,20 +1,16 @@
 //! `cdrveil keys register`: what the register says, and how to make it say what this keyring says.
 
 use std::io::{self, BufRead, Write};
-use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::keys::{or_dash, write_table};
+use crate::cli::keys::{PATIENCE, or_dash, write_table};
 use crate::cli::{ConfigArg, Exit, complain_of};
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::pseudonym::epoch::EpochId;
 use crate::register::live::{self, MADE_BY, Place, Plan, Register, RegisterError};
 use crate::register::table::{Held, Table};
-
-/// How long the brokers may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct RegisterArgs {
@@ -82,11 +78,15 @@ fn show(config: &Config, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Resu
         return Ok(Exit::Found);
     };
     write_table(stdout, &rows(&table))?;
-    let contradictions = table.contradictions(&config.keyring.keyring, &MADE_BY);
+    let contradictions = table.contradictions(config.keyring.keyring.epochs(), &MADE_BY);
     for contradiction in &contradictions {
         writeln!(stderr, "cdrveil: register \"{}\": {contradiction}", place.topic)?;
     }
-    Ok(if contradictions.is_empty() {
+    let untold = table.untold(config.keyring.keyring.epochs());
+    for id in &untold {
+        writeln!(stderr, "cdrveil: {}", daemon::untold(id.as_str()))?;
+    }
+    Ok(if contradictions.is_empty() && untold.is_empty() {
         Exit::Ok
     } else {
         Exit::Found

@@ -112,7 +112,10 @@ fn list_shows_everything_but_the_key() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(lines[0], ["ID", "STATE", "FROM", "UNTIL", "KCV", "SOURCE"]);
+    assert_eq!(
+        lines[0],
+        ["ID", "STATE", "FROM", "UNTIL", "KCV", "REGISTER", "SOURCE"]
+    );
     assert_eq!(
         lines[1][..4],
         [
@@ -122,7 +125,7 @@ fn list_shows_everything_but_the_key() {
             "2026-12-01T00:00:00Z"
         ]
     );
-    assert_eq!(lines[1][5..], ["file", "2026-11.key"]);
+    assert_eq!(lines[1][5..], ["not", "asked", "file", "2026-11.key"]);
     assert_eq!(
         lines[2][..4],
         ["2026-12", "pre-active", "2026-12-01T00:00:00Z", "-"]
@@ -130,6 +133,8 @@ fn list_shows_everything_but_the_key() {
     let listed: serde_json::Value =
         serde_json::from_str(&keys(&folder, "list --json --keyring F/k.toml").out).unwrap();
     assert_eq!(listed["keys"][1]["state"], "pre-active");
+    assert_eq!(listed["register"]["asked"], false);
+    assert!(listed["keys"][1]["register"].is_null());
     assert_eq!(listed["keys"][0]["kcv"], lines[1][4]);
     assert_eq!(listed["fingerprint"].as_str().unwrap().len(), 16);
 }

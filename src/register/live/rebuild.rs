@@ -52,7 +52,7 @@ impl Register {
             .iter()
             .map(|epoch| (epoch, self.table.standing(epoch, &MADE_BY)));
         let mut plan = Plan {
-            destroyed: self.table.untold(keyring),
+            destroyed: self.table.untold(keyring.epochs()),
             ..Plan::default()
         };
         for (epoch, standing) in standings {
@@ -69,7 +69,7 @@ impl Register {
         }
         plan.claimed
             .extend(self.unclaimed(keyring, due).map(|epoch| *epoch.id()));
-        let strangers = self.table.strangers(keyring);
+        let strangers = self.table.strangers(keyring.epochs());
         let stranger = |held: &&Held| strangers.iter().any(|claim| claim.epoch == held.claim.epoch);
         let replaced = |held: &&Held| plan.claimed.contains(&held.claim.epoch);
         let wrong = self

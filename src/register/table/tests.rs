@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pseudonym::keyring::KeyEntry;
+use crate::pseudonym::keyring::{KeyEntry, Keyring};
 use crate::pseudonym::mac::EpochKey;
 use crate::register::entry::tests::a_claim;
 use crate::register::entry::{claim_key, claim_value, destruction_key, destruction_value};
@@ -49,7 +49,7 @@ fn table(claims: &[Claim]) -> Table {
 }
 
 fn said(table: &Table, keyring: &Keyring) -> Vec<String> {
-    let found = table.contradictions(keyring, &MADE_BY);
+    let found = table.contradictions(keyring.epochs(), &MADE_BY);
     found.iter().map(ToString::to_string).collect()
 }
 
