@@ -45,7 +45,7 @@ pub fn refusals(running: &[Epoch], next: &[Epoch], now: EventTime) -> Vec<EditRe
     let inserted = next
         .iter()
         .filter(|new| new.activate_at() <= now && !known(*new.id()));
-    found.extend(inserted.map(|new| EditRefused::InsertedInPast(*new.id(), new.activate_at())));
+    found.extend(inserted.map(|new| EditRefused::InsertedInPast(*new.id(), new.activate_at(), now)));
     found
 }
 
@@ -83,11 +83,11 @@ pub enum EditRefused {
         "key \"{0}\": activate_at moved from {1} to {2}: records were already written by the old window; put {1} back"
     )]
     Moved(EpochId, EventTime, EventTime),
-    /// A new key's window begins in the past.
+    /// A new key's window begins where calls may be written already; up to when they may.
     #[error(
-        "key \"{0}\" is new and begins at {1}, which is past: those records are already written under another key; choose a later activate_at"
+        "key \"{0}\" is new and begins at {1}: calls that begin as late as {2} (now and [input] max_future) may be written under another key already; choose an activate_at after that"
     )]
-    InsertedInPast(EpochId, EventTime),
+    InsertedInPast(EpochId, EventTime, EventTime),
     /// An id names another key than before.
     #[error("key \"{0}\": kcv was {1} and is {2}: an id is never used again; give the new key a new id")]
     OtherKey(EpochId, Kcv, Kcv),
@@ -114,7 +114,7 @@ impl EditRefused {
     pub fn id(&self) -> EpochId {
         match self {
             Self::Moved(id, ..)
-            | Self::InsertedInPast(id, _)
+            | Self::InsertedInPast(id, ..)
             | Self::OtherKey(id, ..)
             | Self::OtherMaterial(id)
             | Self::Removed(id)
@@ -199,7 +199,7 @@ mod tests {
             (
                 "a new key in the past",
                 |keys| keys.push(entry("z", 12, 9)),
-                "key \"z\" is new and begins at 2026-11-12T00:00:00Z, which is past",
+                "key \"z\" is new and begins at 2026-11-12T00:00:00Z: calls that begin as late as 2026-11-15T00:00:00Z",
             ),
             (
                 "a new key that begins now",

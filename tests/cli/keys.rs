@@ -379,7 +379,7 @@ fn diff_tells_an_edit_in_words_without_a_key() {
             EPOCHS,
             1,
             &[
-                "  refused: new.toml:14:15: key \"2026-11b\" is new and begins at 2026-11-20T23:00:00Z, which is past",
+                "  refused: new.toml:14:15: key \"2026-11b\" is new and begins at 2026-11-20T23:00:00Z: calls that begin as late as 20",
             ],
         ),
         (
