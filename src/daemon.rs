@@ -21,6 +21,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::admin;
 use crate::cdr::rating::Rating;
+use crate::cdr::transform::keyed::Keyed;
 use crate::cdr::{Reason, Skip};
 use crate::config::{BrokerKind, Config, Guarantee};
 use crate::kafka::cluster::{self, ClusterView, Probe};
@@ -32,7 +33,7 @@ use crate::pseudonym::mac;
 use crate::register::live::RegisterError;
 use crate::telemetry::{EpochFacts, EpochStatus, KeyringFacts, Now, Setup, Telemetry, Totals, UnixMillis};
 
-use self::keyring::KeyringWatch;
+use self::keyring::{Keyer, KeyringWatch};
 pub use self::register::{due, raw_partitions, untold};
 pub use self::topics::topic_problems;
 use self::topics::{sized_for, topic};
@@ -175,7 +176,12 @@ pub async fn run(
     })?;
     let address = http.address();
     listening(address);
-    let keyring = Arc::new(ArcSwap::new(guard.served(&config.keyring.keyring)));
+    let keyer = Keyer {
+        policy: Arc::clone(&config.policy),
+        domain: config.domain.clone(),
+    };
+    let keyring = guard.served(&config.keyring.keyring);
+    let keyring = Arc::new(ArcSwap::new(keyer.keyed(keyring).await));
     let rating = Arc::new(ArcSwap::new(Arc::clone(&config.policy.rating)));
     let stop = Arc::new(AtomicBool::new(false));
     log_start(&config, address);
@@ -204,6 +210,7 @@ pub async fn run(
         path: config.keyring_path.clone(),
         keyring: loaded.keyring,
         lanes: keyring,
+        keyer,
         guard,
         telemetry: telemetry.clone(),
         max_future: config.policy.max_future,
@@ -326,7 +333,7 @@ fn all_topics(config: &Config) -> Vec<String> {
 
 /// What a reload changes under running lanes.
 struct Swapped {
-    keyring: Arc<ArcSwap<Keyring>>,
+    keyring: Arc<ArcSwap<Keyed>>,
     rating: Arc<ArcSwap<Rating>>,
 }
 

@@ -12,6 +12,7 @@ use crate::cdr::csv::End;
 use crate::cdr::policy::Policy;
 use crate::cdr::rating::Rating;
 use crate::cdr::rows::{Cursor, Piece};
+use crate::cdr::transform::keyed::Keyed;
 use crate::cdr::transform::{Origin, Outputs, Transformer};
 use crate::cdr::{Reason, Refusal, Skip};
 use crate::pseudonym::epoch::EpochId;
@@ -99,7 +100,7 @@ struct Work {
 }
 
 impl Engine {
-    /// An engine for one lane.
+    /// An engine on its own.
     ///
     /// # Errors
     ///
@@ -110,6 +111,21 @@ impl Engine {
         destinations: &Destinations,
         recipients: &Recipients,
     ) -> Result<Self, SealError> {
+        let keyed = Keyed::new(&policy, keyring, &destinations.domain);
+        Self::sharing(policy, Arc::new(keyed), destinations, recipients)
+    }
+
+    /// An engine for one of several lanes that share what is keyed for the same policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn sharing(
+        policy: Arc<Policy>,
+        keyed: Arc<Keyed>,
+        destinations: &Destinations,
+        recipients: &Recipients,
+    ) -> Result<Self, SealError> {
         let sealer = |topic: &str| Sealer::new(&destinations.domain, topic, recipients.clone());
         Ok(Self {
             restricted: policy
@@ -117,20 +133,20 @@ impl Engine {
                 .then(|| sealer(&destinations.restricted))
                 .transpose()?,
             rejected: sealer(&destinations.rejected)?,
-            transformer: Transformer::new(policy, keyring, &destinations.domain),
+            transformer: Transformer::sharing(policy, keyed),
             cursor: Cursor::default(),
             work: Work::default(),
         })
     }
 
     /// Takes a reloaded keyring, between two payloads.
-    pub fn rekey(&mut self, keyring: Arc<Keyring>) {
-        self.transformer.rekey(keyring);
+    pub fn rekey(&mut self, keyed: Arc<Keyed>) {
+        self.transformer.rekey(keyed);
     }
 
-    /// The keyring in force.
-    pub fn keyring(&self) -> &Arc<Keyring> {
-        self.transformer.keyring()
+    /// What is keyed of the keyring in force.
+    pub fn keyed(&self) -> &Arc<Keyed> {
+        self.transformer.keyed()
     }
 
     /// Takes a reloaded deck and lists, between two payloads.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::cdr::policy::Policy;
 use crate::cdr::rating::Rating;
+use crate::cdr::transform::keyed::Keyed;
 use crate::daemon::Order;
 use crate::deckstore::{self, Stamp};
 use crate::pseudonym::keyring::Keyring;
@@ -25,7 +26,7 @@ pub(super) struct Watch {
     pub(super) domain: String,
     pub(super) current: Arc<ArcSwap<Rating>>,
     /// Fingerprints of lists are made under it.
-    pub(super) keyring: Arc<ArcSwap<Keyring>>,
+    pub(super) keyring: Arc<ArcSwap<Keyed>>,
     pub(super) telemetry: Telemetry,
     /// The files as they were when last read.
     pub(super) seen: Stamp,
@@ -144,7 +145,7 @@ impl Watch {
     }
 
     fn facts(&self, rating: &Rating) -> Vec<DeckFacts> {
-        facts(rating, &self.keyring.load(), &self.domain)
+        facts(rating, self.keyring.load().keyring(), &self.domain)
     }
 }
 

@@ -58,11 +58,12 @@ fn watch(folder: &Path) -> Watch {
         rejection_reasons: &[],
         skip_reasons: &[],
     };
+    let keyring = Arc::new(Keyring::new(vec![entry]).unwrap());
     let watch = Watch {
         current: Arc::new(ArcSwap::new(Arc::clone(&policy.rating))),
+        keyring: Arc::new(ArcSwap::from_pointee(Keyed::new(&policy, keyring, "billing"))),
         policy: Arc::new(policy),
         domain: "billing".to_owned(),
-        keyring: Arc::new(ArcSwap::new(Arc::new(Keyring::new(vec![entry]).unwrap()))),
         telemetry: Telemetry::new(setup, Now::read()),
         seen,
         changing: None,

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use super::register::{Guard, Refusal, Said};
 use super::{Order, facts, now_millis};
+use crate::cdr::policy::Policy;
+use crate::cdr::transform::keyed::Keyed;
 use crate::keystore::{self, ContentHash, LoadedKeyring};
 use crate::pseudonym::epoch::EventTime;
 use crate::pseudonym::keyring::Keyring;
@@ -19,13 +21,29 @@ use crate::telemetry::{Now, Telemetry};
 /// How often the keyring's content is compared with what is loaded, and the register asked for what is due.
 const KEYRING_POLL: Duration = Duration::from_secs(3);
 
+/// What every keyring is keyed for.
+pub(super) struct Keyer {
+    pub(super) policy: Arc<Policy>,
+    pub(super) domain: String,
+}
+
+impl Keyer {
+    /// On a thread of its own: neither lanes nor timers wait for it.
+    pub(super) async fn keyed(&self, keyring: Arc<Keyring>) -> Arc<Keyed> {
+        let (policy, domain) = (Arc::clone(&self.policy), self.domain.clone());
+        let keyed = tokio::task::spawn_blocking(move || Keyed::new(&policy, keyring, &domain));
+        Arc::new(keyed.await.expect("keying is arithmetic and cannot fail"))
+    }
+}
+
 /// What re-reads the keyring, and keeps from the lanes what the register speaks against.
 pub(super) struct KeyringWatch {
     pub(super) path: PathBuf,
     /// The keyring in use, whole.
     pub(super) keyring: Arc<Keyring>,
     /// As much of it as the lanes may have.
-    pub(super) lanes: Arc<ArcSwap<Keyring>>,
+    pub(super) lanes: Arc<ArcSwap<Keyed>>,
+    pub(super) keyer: Keyer,
     pub(super) guard: Guard,
     pub(super) telemetry: Telemetry,
     pub(super) max_future: Duration,
@@ -40,7 +58,7 @@ impl KeyringWatch {
         mut news: mpsc::Receiver<()>,
     ) {
         let mut seen = loaded;
-        let (mut refused, mut said) = (None, Said::default());
+        let (mut refused, mut said, mut taken) = (None, Said::default(), false);
         let mut ticks = tokio::time::interval(KEYRING_POLL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -64,12 +82,16 @@ impl KeyringWatch {
                 seen = changed.unwrap_or(seen);
                 let former = refused.take().filter(|_| !asked_for);
                 refused = self.reload(former.as_ref()).await.err();
+                taken |= refused.is_none();
+            } else if why == Why::Time && std::mem::take(&mut taken) {
+                // A look later: `keys destroy` tells the register last.
+                self.guard.warn_of_untold(&self.keyring);
             }
             if why == Why::Time {
                 self.claim_what_is_due().await;
             }
             if let Some(facts) = self.guard.facts(&self.keyring) {
-                self.keep_from_lanes();
+                self.keep_from_lanes().await;
                 said.say(&facts.faults);
                 self.telemetry.register(facts);
             }
@@ -97,9 +119,9 @@ impl KeyringWatch {
             after = next.keyring.fingerprint(),
             "keyring reloaded"
         );
-        self.guard.warn_of_untold(&next.keyring);
+        self.give(self.guard.served(&next.keyring)).await;
+        // Told once it is so: what comes in after that has its key by this keyring.
         self.telemetry.keyring_loaded(facts(&next.keyring), Now::read());
-        self.lanes.store(self.guard.served(&next.keyring));
         self.keyring = next.keyring;
         Ok(())
     }
@@ -114,11 +136,17 @@ impl KeyringWatch {
         }
     }
 
-    fn keep_from_lanes(&self) {
+    async fn keep_from_lanes(&self) {
         let served = self.guard.served(&self.keyring);
-        if served.fingerprint() != self.lanes.load().fingerprint() {
-            self.lanes.store(served);
+        if served.fingerprint() != self.lanes.load().keyring().fingerprint() {
+            self.give(served).await;
         }
+    }
+
+    /// Lanes find it keyed: all they do is to take it up.
+    async fn give(&self, served: Arc<Keyring>) {
+        let keyed = self.keyer.keyed(served).await;
+        self.lanes.store(keyed);
     }
 
     /// The keyring on disk, if it may replace the one in use.

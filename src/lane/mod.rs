@@ -22,6 +22,7 @@ use arc_swap::ArcSwap;
 use crate::cdr::Reason;
 use crate::cdr::policy::Policy;
 use crate::cdr::rating::Rating;
+use crate::cdr::transform::keyed::Keyed;
 use crate::config::{Delivery, Guarantee, Topics};
 use crate::engine::{Destinations, Engine, Payload, Stop, write_record_id};
 use crate::kafka::{Batch, Kafka, KafkaError, Message, Rebalance, Sink, SinkMode, Source, TopicPartition};
@@ -30,7 +31,6 @@ use crate::lane::poison::{Poison, Sentence};
 use crate::lane::progress::{Arrival, Progress};
 use crate::lane::recovery::Fences;
 use crate::lane::writer::Writer;
-use crate::pseudonym::keyring::Keyring;
 use crate::seal::recipient::Recipients;
 use crate::seal::sealer::SealError;
 use crate::telemetry::{LaneCounts, LaneState, Now, Telemetry};
@@ -65,7 +65,7 @@ pub struct LanePlan {
     /// Partitions of the public topic, for placement by key.
     pub public_partitions: i32,
     /// The keyring in force; swapped by a reload.
-    pub keyring: Arc<ArcSwap<Keyring>>,
+    pub keyring: Arc<ArcSwap<Keyed>>,
     /// The rate deck and lists in force; swapped by a reload.
     pub rating: Arc<ArcSwap<Rating>>,
     /// Set once, when the daemon stops.
@@ -209,7 +209,7 @@ struct Open {
 /// What no retry mends. A broker that is away is waited for.
 pub fn run(plan: &LanePlan, index: usize) -> Result<(), LaneError> {
     plan.telemetry.lane_state(index, LaneState::Joining);
-    let engine = Engine::new(
+    let engine = Engine::sharing(
         Arc::clone(&plan.policy),
         plan.keyring.load_full(),
         &plan.destinations,
@@ -283,17 +283,17 @@ impl Lane<'_> {
 
     fn turn(&mut self) -> Result<(), Trouble> {
         self.plan.telemetry.beat(self.index, Now::read());
-        let keyring = self.plan.keyring.load();
-        if !Arc::ptr_eq(&keyring, self.engine.keyring()) {
-            self.engine.rekey(Arc::clone(&keyring));
-        }
         self.take_over()?;
         let patience = self.patience();
         let event = match self.source.poll(&mut self.batch, patience) {
             Ok(event) => event,
             Err(error) => return self.consumer_error(error),
         };
-        // After the wait: what comes in once a reload was told is priced by it.
+        // After the wait: what comes in once a reload was told is keyed and priced by it.
+        let keyed = self.plan.keyring.load();
+        if !Arc::ptr_eq(&keyed, self.engine.keyed()) {
+            self.engine.rekey(Arc::clone(&keyed));
+        }
         let rating = self.plan.rating.load();
         if !Arc::ptr_eq(&rating, self.engine.rating()) {
             self.engine.rerate(Arc::clone(&rating));

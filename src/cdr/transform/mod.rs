@@ -10,6 +10,7 @@ mod derived;
 #[cfg(test)]
 mod derived_tests;
 mod json;
+pub mod keyed;
 #[cfg(test)]
 mod layout_tests;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::cdr::rating::Rating;
 use crate::cdr::time::EventClock;
 use crate::cdr::transform::csv::CsvScratch;
 use crate::cdr::transform::json::JsonScratch;
+use crate::cdr::transform::keyed::Keyed;
 use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms, What};
 use crate::cdr::{Reason, Refusal};
 use crate::number::Label;
@@ -83,9 +85,15 @@ struct Step<'a> {
 impl Transformer {
     /// A transformer for one lane.
     pub fn new(policy: Arc<Policy>, keyring: Arc<Keyring>, domain: &str) -> Self {
+        let keyed = Arc::new(Keyed::new(&policy, keyring, domain));
+        Self::sharing(policy, keyed)
+    }
+
+    /// A transformer for one of several lanes that share what is keyed for the same policy.
+    pub fn sharing(policy: Arc<Policy>, keyed: Arc<Keyed>) -> Self {
         Self {
             clock: policy.clock.clone(),
-            pseudonyms: Pseudonyms::new(&policy, keyring, domain),
+            pseudonyms: Pseudonyms::new(&policy, keyed),
             guard: Guard::default(),
             csv: CsvScratch::new(&policy),
             json: JsonScratch::default(),
@@ -93,9 +101,14 @@ impl Transformer {
         }
     }
 
-    /// Takes a reloaded keyring, between two records.
-    pub fn rekey(&mut self, keyring: Arc<Keyring>) {
-        self.pseudonyms.rekey(keyring);
+    /// Takes a reloaded keyring, keyed for the same policy, between two records.
+    pub fn rekey(&mut self, keyed: Arc<Keyed>) {
+        self.pseudonyms.rekey(keyed);
+    }
+
+    /// What is keyed of the keyring in force.
+    pub fn keyed(&self) -> &Arc<Keyed> {
+        self.pseudonyms.keyed()
     }
 
     /// Takes a reloaded deck and lists, between two records.

@@ -10,26 +10,14 @@ use crate::cdr::identifier::{self, Kind};
 use crate::cdr::policy::{Derived, Policy, Pseudonymise, Scope};
 use crate::cdr::rating::Rating;
 use crate::cdr::transform::derived::{Derivations, Looked};
-use crate::number::{Canonicaliser, Class, E164, KeyedKind, Label, Reading};
-use crate::pseudonym::keyring::{EpochIndex, FieldMacs, Keyring};
+use crate::cdr::transform::keyed::{KEYED, Keyed};
+use crate::number::{Canonicaliser, Class, E164, Label, Reading};
+use crate::pseudonym::keyring::{EpochIndex, Keyring};
 use crate::pseudonym::token::write_token;
-
-/// What a policy may turn numbers into that are no subscriber's; keyed behind the policy's own kinds.
-const KEYED: [KeyedKind; 6] = [
-    KeyedKind::Short,
-    KeyedKind::Alpha,
-    KeyedKind::Masked,
-    KeyedKind::Feature,
-    KeyedKind::Other,
-    KeyedKind::Extension,
-];
 
 /// Identifiers of the record at hand, and the keys to replace them.
 pub(super) struct Pseudonyms {
-    domain: String,
-    kinds: Vec<&'static str>,
-    keyring: Arc<Keyring>,
-    macs: FieldMacs,
+    keyed: Arc<Keyed>,
     numbers: Option<Canonicaliser>,
     /// Canonical bytes of this record's identifiers, one after another.
     canonical: Vec<u8>,
@@ -75,19 +63,13 @@ pub(super) enum What {
 }
 
 impl Pseudonyms {
-    pub(super) fn new(policy: &Policy, keyring: Arc<Keyring>, domain: &str) -> Self {
-        // The kinds that a policy's numbers may turn into come behind its own.
-        let mut kinds = policy.kinds.clone();
-        kinds.extend(KEYED.iter().map(|kind| kind.as_str()));
+    pub(super) fn new(policy: &Policy, keyed: Arc<Keyed>) -> Self {
         let mut numbers = policy.numbers.clone().map(Canonicaliser::new);
         if let Some(numbers) = &mut numbers {
             numbers.relist(policy.rating.listed.as_ref());
         }
         Self {
-            macs: FieldMacs::new(&keyring, domain, &kinds),
-            domain: domain.to_owned(),
-            kinds,
-            keyring,
+            keyed,
             numbers,
             canonical: Vec::new(),
             derivations: Derivations::new(Arc::clone(&policy.rating)),
@@ -95,9 +77,8 @@ impl Pseudonyms {
         }
     }
 
-    pub(super) fn rekey(&mut self, keyring: Arc<Keyring>) {
-        self.macs = FieldMacs::new(&keyring, &self.domain, &self.kinds);
-        self.keyring = keyring;
+    pub(super) fn rekey(&mut self, keyed: Arc<Keyed>) {
+        self.keyed = keyed;
     }
 
     pub(super) fn rerate(&mut self, rating: Arc<Rating>) {
@@ -111,8 +92,12 @@ impl Pseudonyms {
         self.derivations.rating()
     }
 
+    pub(super) fn keyed(&self) -> &Arc<Keyed> {
+        &self.keyed
+    }
+
     pub(super) fn keyring(&self) -> &Arc<Keyring> {
-        &self.keyring
+        self.keyed.keyring()
     }
 
     pub(super) fn restart(&mut self) {
@@ -193,7 +178,7 @@ impl Pseudonyms {
             }
             Reading::Keyed { kind, value } => {
                 self.canonical.extend_from_slice(value.as_bytes());
-                let keyed = self.kinds.len() - KEYED.len();
+                let keyed = self.keyed.kinds.len() - KEYED.len();
                 let at = KEYED.iter().position(|known| *known == kind);
                 let mac = keyed + at.expect("KEYED lists every one");
                 Ok(Identity::Value {
@@ -226,14 +211,14 @@ impl Pseudonyms {
             Identity::Value { mac, at, .. } => (mac as usize, at),
         };
         let value = self.canonical(at);
-        let key = self.macs.mac(self.epoch, mac).ok_or(Reason::EpochTooOld)?;
+        let key = self.keyed.macs.mac(self.epoch, mac).ok_or(Reason::EpochTooOld)?;
         let tag = match (how.scope, served) {
             (Scope::Domain, _) => key.domain(value),
             (Scope::Pairwise { .. }, Identity::Value { at, .. }) => key.pairwise(self.canonical(at), value),
             // A withheld or absent served party is nobody: no pair, so no join.
             (Scope::Pairwise { .. } | Scope::Record, _) => key.record(record_id, value),
         };
-        write_token(out, self.keyring.epoch(self.epoch).id(), &tag);
+        write_token(out, self.keyring().epoch(self.epoch).id(), &tag);
         Ok(())
     }
 
@@ -290,7 +275,7 @@ impl Pseudonyms {
                 match (self.derivations.class(looked), number, &mut self.numbers) {
                     (Some(class), ..) => class.as_str(),
                     (None, Some(number), Some(numbers)) => numbers.class(&number).as_str(),
-                    (None, ..) => self.kinds[mac as usize],
+                    (None, ..) => self.keyed.kinds[mac as usize],
                 }
             }
         }
@@ -302,9 +287,9 @@ impl Pseudonyms {
             return;
         };
         // The number's own token was written under the same key already.
-        if let Some(key) = self.macs.mac(self.epoch, mac as usize) {
+        if let Some(key) = self.keyed.macs.mac(self.epoch, mac as usize) {
             let tag = key.domain(self.canonical(at));
-            write_token(out, self.keyring.epoch(self.epoch).id(), &tag);
+            write_token(out, self.keyring().epoch(self.epoch).id(), &tag);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::cdr::policy::{Action, Policy, Pseudonymise, Scope};
+use crate::cdr::transform::keyed::Keyed;
 use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms};
 use crate::pseudonym::keyring::{EpochIndex, Keyring};
 
@@ -70,7 +71,7 @@ impl Subscribers {
             return Err(Unpredictable::Record);
         }
         Ok(Self {
-            pseudonyms: Pseudonyms::new(&policy, keyring, domain),
+            pseudonyms: Pseudonyms::new(&policy, Arc::new(Keyed::new(&policy, keyring, domain))),
             policy,
             field,
             value: Identity::Empty,
