@@ -240,7 +240,8 @@ pub fn sample(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap()
 }
 
-fn kcv(hex: &str) -> String {
+/// The check value of a key.
+pub fn kcv(hex: &str) -> String {
     let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
     cdrveil::pseudonym::mac::EpochKey::new(bytes)
         .unwrap()
