@@ -5,6 +5,7 @@
 //! reported at once, at its line, and shows nothing of the material.
 
 pub mod destruction;
+mod epochs;
 mod material;
 
 use std::ops::Range;
@@ -16,16 +17,15 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use crate::keystore::epochs::EpochSettings;
+pub use crate::keystore::epochs::OverlapPlaces;
 use crate::keystore::material::{Material, Outside};
 use crate::pseudonym::edit::EditRefused;
 use crate::pseudonym::epoch::{EpochId, EventTime};
-use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Status, faults};
+use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Overlap, Status, faults};
 use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
 use crate::secret::Secret;
-use crate::settings::{Fault, Source, Span};
-
-/// In a trial 1,159 of 20,000 calls, and 6 % of the money, came later than their key was kept.
-const LATE_WINDOW: Duration = Duration::from_secs(90 * 86_400);
+use crate::settings::{Fault, Source};
 
 /// A keyring that was read, with what is worth knowing about where it came from.
 #[derive(Debug)]
@@ -39,7 +39,9 @@ pub struct LoadedKeyring {
     pub sources: Vec<String>,
     /// Where each key's `activate_at` is written, in the keyring's order, to say something of it.
     pub starts: Vec<Fault>,
-    /// For how long after its window a key's late records may still come.
+    /// Where the overlap is written, to say something of it.
+    pub overlap: OverlapPlaces,
+    /// For how long after its window a key is needed for late records, those of the next epoch's overlap too.
     pub late_window: Duration,
     /// What is allowed but should be looked at.
     pub warnings: Vec<Fault>,
@@ -48,14 +50,25 @@ pub struct LoadedKeyring {
 impl LoadedKeyring {
     /// Why it may not replace the running one, at the line that says so.
     pub fn refusal(&self, path: &Path, refused: &EditRefused) -> Fault {
-        refusal(path, self.keyring.epochs(), &self.starts, refused)
+        refusal(path, self.keyring.epochs(), &self.starts, &self.overlap, refused)
     }
 }
 
-fn refusal(path: &Path, epochs: &[Epoch], starts: &[Fault], refused: &EditRefused) -> Fault {
-    let at = epochs.iter().position(|epoch| *epoch.id() == refused.id());
-    match at.and_then(|at| starts.get(at)) {
-        Some(start) => start.saying(refused.to_string()),
+fn refusal(
+    path: &Path,
+    epochs: &[Epoch],
+    starts: &[Fault],
+    overlap: &OverlapPlaces,
+    refused: &EditRefused,
+) -> Fault {
+    let at = epochs.iter().position(|epoch| Some(*epoch.id()) == refused.id());
+    let place = match refused {
+        EditRefused::Overlap(_) => overlap.overlap.as_ref(),
+        EditRefused::SealPrevious(_) => overlap.seal_previous.as_ref(),
+        _ => at.and_then(|at| starts.get(at)),
+    };
+    match place {
+        Some(place) => place.saying(refused.to_string()),
         // What is gone has no line.
         None => Fault::whole(path, refused.to_string()),
     }
@@ -92,14 +105,17 @@ pub struct Outline {
     starts: Vec<Fault>,
     /// What is wrong with each one's material; empty unless it was looked at.
     pub faults: Vec<Option<String>>,
-    /// For how long after its window a key's late records may still come.
+    /// What stands beside the tokens of each one.
+    pub overlap: Overlap,
+    places: OverlapPlaces,
+    /// For how long after its window a key is needed for late records, those of the next epoch's overlap too.
     pub late_window: Duration,
 }
 
 impl Outline {
     /// As [`LoadedKeyring::refusal`].
     pub fn refusal(&self, path: &Path, refused: &EditRefused) -> Fault {
-        refusal(path, &self.epochs, &self.starts, refused)
+        refusal(path, &self.epochs, &self.starts, &self.places, refused)
     }
 }
 
@@ -184,8 +200,9 @@ fn outlined(
     source: &Source,
     file: &KeyringFile,
     mut entries: Vec<(KeyEntry, &KeySettings)>,
-    found: Vec<Fault>,
+    mut found: Vec<Fault>,
 ) -> Result<Outline, Vec<Fault>> {
+    let overlap = note(&mut found, file.epochs.overlap(source)).unwrap_or_default();
     if !found.is_empty() {
         return Err(found);
     }
@@ -202,7 +219,9 @@ fn outlined(
         sources,
         starts,
         faults: Vec::new(),
-        late_window: file.epochs.late_window.0,
+        overlap,
+        places: file.epochs.places(source),
+        late_window: file.epochs.late_window(),
     })
 }
 
@@ -256,6 +275,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
             });
         }
     }
+    let overlap = note(&mut found, file.epochs.overlap(source)).unwrap_or_default();
     if !found.is_empty() {
         return Err(found);
     }
@@ -266,11 +286,12 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
     let entries = read.into_iter().map(|(entry, _)| entry).collect();
     let keyring = Keyring::new(entries).map_err(|fault| vec![Fault::whole(path, fault.to_string())])?;
     Ok(LoadedKeyring {
-        keyring: Arc::new(keyring),
+        keyring: Arc::new(keyring.overlapping(overlap)),
         content_hash,
         sources,
         starts,
-        late_window: file.epochs.late_window.0,
+        overlap: file.epochs.places(source),
+        late_window: file.epochs.late_window(),
         warnings: material::loose_permissions(path).into_iter().collect(),
     })
 }
@@ -284,21 +305,6 @@ struct KeyringFile {
     epochs: EpochSettings,
     #[serde(default)]
     key: Vec<Spanned<KeySettings>>,
-}
-
-/// `[epochs]` as typed: what holds for every epoch.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct EpochSettings {
-    late_window: Span,
-}
-
-impl Default for EpochSettings {
-    fn default() -> Self {
-        Self {
-            late_window: Span(LATE_WINDOW),
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]

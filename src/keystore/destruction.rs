@@ -64,7 +64,7 @@ pub fn candidate(path: &Path, id: EpochId) -> Result<Option<Candidate>, Vec<Faul
         Some(Material::File(name)) => Kept::File(folder.join(name)),
         Some(Material::Credential(_) | Material::Exec(_)) => Kept::Elsewhere,
     };
-    let fingerprint = fingerprint(&outline.epochs);
+    let fingerprint = fingerprint(&outline.epochs, outline.overlap);
     let mut listed = outline.epochs.into_iter().zip(outline.sources);
     let listed = listed.find(|(epoch, _)| *epoch.id() == id);
     Ok(listed.map(|(epoch, source)| Candidate {

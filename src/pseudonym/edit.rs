@@ -2,11 +2,12 @@
 //!
 //! Invariant: no edit changes the pseudonyms of records already written: what
 //! has begun stays, ids are never used again, what is destroyed stays destroyed.
+//! None changes the shape of what is written either: its readers run, too.
 
 use thiserror::Error;
 
 use crate::pseudonym::epoch::{EpochId, EventTime};
-use crate::pseudonym::keyring::{Epoch, Keyring, Status};
+use crate::pseudonym::keyring::{Epoch, Keyring, Overlap, Status};
 use crate::pseudonym::mac::Kcv;
 
 impl Keyring {
@@ -19,9 +20,10 @@ impl Keyring {
     ///
     /// [`EditRefused`] when an epoch that has begun would be removed, moved or
     /// get another key, a new one would begin in the past, or a destroyed one
-    /// would come back.
+    /// would come back; and when the overlap is turned on or off.
     pub fn allows_edit(&self, next: &Self, now: EventTime) -> Result<(), EditRefused> {
-        match refusals(self.epochs(), next.epochs(), now).into_iter().next() {
+        let refused = refusals(self.epochs(), next.epochs(), now).into_iter();
+        match refused.chain(reshaped(self.overlap(), next.overlap())).next() {
             Some(refused) => Err(refused),
             None => Ok(()),
         }
@@ -47,6 +49,19 @@ pub fn refusals(running: &[Epoch], next: &[Epoch], now: EventTime) -> Vec<EditRe
         .filter(|new| new.activate_at() <= now && !known(*new.id()));
     found.extend(inserted.map(|new| EditRefused::InsertedInPast(*new.id(), new.activate_at(), now)));
     found
+}
+
+/// What other overlap would change the shape of records. Another length does not: the columns are there.
+pub fn reshaped(running: Overlap, next: Overlap) -> Vec<EditRefused> {
+    let (running, next) = (running.carriers(), next.carriers());
+    let turned = |running: bool, next: bool| match (running, next) {
+        (false, true) => Some("on"),
+        (true, false) => Some("off"),
+        _ => None,
+    };
+    let public = turned(running.public, next.public).map(EditRefused::Overlap);
+    let sealed = turned(running.sealed, next.sealed).map(EditRefused::SealPrevious);
+    public.into_iter().chain(sealed).collect()
 }
 
 fn allows_change(old: &Epoch, new: &Epoch, now: EventTime) -> Result<(), EditRefused> {
@@ -107,11 +122,21 @@ pub enum EditRefused {
     /// A destroyed epoch has a key again.
     #[error("key \"{0}\" is destroyed and cannot come back: set status = \"destroyed\" again")]
     CameBack(EpochId),
+    /// Public records would get or lose columns.
+    #[error(
+        "[epochs] overlap is turned {0}: public records would have other columns while their readers run; put it back, or, when the readers know, stop all instances and start them with this file (docs/keys.md)"
+    )]
+    Overlap(&'static str),
+    /// Sealed records would get or lose fields.
+    #[error(
+        "[epochs] seal_previous is turned {0}: sealed records would have other fields while their readers run; put it back, or, when the readers know, stop all instances and start them with this file (docs/keys.md)"
+    )]
+    SealPrevious(&'static str),
 }
 
 impl EditRefused {
-    /// The epoch it is about.
-    pub fn id(&self) -> EpochId {
+    /// The epoch it is about, if it is about one.
+    pub fn id(&self) -> Option<EpochId> {
         match self {
             Self::Moved(id, ..)
             | Self::InsertedInPast(id, ..)
@@ -119,13 +144,16 @@ impl EditRefused {
             | Self::OtherMaterial(id)
             | Self::Removed(id)
             | Self::TombstoneRemoved(id)
-            | Self::CameBack(id) => *id,
+            | Self::CameBack(id) => Some(*id),
+            Self::Overlap(_) | Self::SealPrevious(_) => None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::pseudonym::keyring::KeyEntry;
     use crate::pseudonym::mac::EpochKey;
@@ -246,6 +274,50 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_overlap_is_not_turned_on_or_off_while_records_are_written() {
+        let day = |days: u64| Some(Duration::from_secs(days * 86_400));
+        let overlap = |public, sealed| Overlap { public, sealed };
+        let keyring = |overlap| Keyring::new(vec![entry("a", 5, 1)]).unwrap().overlapping(overlap);
+        for (before, after, message) in [
+            (overlap(None, false), overlap(None, false), ""),
+            (overlap(day(7), true), overlap(day(3), true), ""),
+            (overlap(day(7), false), overlap(day(9), false), ""),
+            (
+                overlap(None, false),
+                overlap(day(7), false),
+                "[epochs] overlap is turned on",
+            ),
+            (
+                overlap(day(7), false),
+                overlap(None, false),
+                "[epochs] overlap is turned off",
+            ),
+            (
+                overlap(None, false),
+                overlap(None, true),
+                "[epochs] seal_previous is turned on",
+            ),
+            (
+                overlap(day(7), true),
+                overlap(day(7), false),
+                "[epochs] seal_previous is turned off",
+            ),
+            (
+                overlap(day(7), false),
+                overlap(None, true),
+                "[epochs] overlap is turned off",
+            ),
+        ] {
+            let answer = keyring(before).allows_edit(&keyring(after), self::day(15));
+            let told = answer.err().map_or(String::new(), |refused| refused.to_string());
+            assert!(
+                told.starts_with(message) && told.is_empty() == message.is_empty(),
+                "{before}: {told}"
+            );
         }
     }
 }

@@ -4,15 +4,18 @@
 //! overlap, so one time has one epoch; an edit cannot change an epoch that
 //! records have been written under (`edit`).
 
+mod overlap;
 mod withheld;
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use thiserror::Error;
 
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::mac::{EpochKey, FieldMac, Kcv, sha256};
 use crate::secret::{Secret, keep_from_swap};
+
+pub use self::overlap::{Beside, Carriers, Overlap, Withheld, after, beside};
 
 /// What the security team says of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,8 @@ pub struct Epoch {
     status: Status,
     kcv: Option<Kcv>,
     key: Option<EpochKey>,
+    /// Something outside the keyring took its key away, perhaps for a while.
+    withheld: bool,
 }
 
 impl Epoch {
@@ -154,10 +159,11 @@ pub enum EpochGap {
 #[derive(Debug, Clone)]
 pub struct Keyring {
     epochs: Vec<Epoch>,
+    overlap: Overlap,
 }
 
 impl Keyring {
-    /// Orders the entries by time and checks them against each other.
+    /// Orders the entries by time and checks them against each other. There is no overlap.
     ///
     /// # Errors
     ///
@@ -167,6 +173,7 @@ impl Keyring {
             Some(fault) => Err(fault),
             None => Ok(Self {
                 epochs: windows(entries),
+                overlap: Overlap::default(),
             }),
         }
     }
@@ -196,22 +203,26 @@ impl Keyring {
         &self.epochs[index.0]
     }
 
-    /// 16 hex digits over ids, windows, key check values and statuses: equal on
+    /// 16 hex digits over ids, windows, key check values, statuses and the overlap, where there is one: equal on
     /// instances that agree. Tells nothing about the keys.
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.epochs)
+        fingerprint(&self.epochs, self.overlap)
     }
 }
 
 /// As [`Keyring::fingerprint`], of epochs that were only read: the same, as long as the key
 /// check values written down are the keys'.
-pub fn fingerprint(epochs: &[Epoch]) -> String {
+pub fn fingerprint(epochs: &[Epoch], overlap: Overlap) -> String {
     let line = |epoch: &Epoch| {
         let kcv = epoch.kcv.map_or_else(|| "-".to_owned(), |kcv| kcv.to_string());
         let start = epoch.activate_at.as_millis();
         format!("{} {start} {kcv} {}\n", epoch.id, epoch.status)
     };
-    let text: String = epochs.iter().map(line).collect();
+    let mut text: String = epochs.iter().map(line).collect();
+    if overlap.carriers().any() {
+        let length = overlap.public.map_or(0, |length| length.as_millis());
+        let _ = writeln!(text, "[epochs] {length} {}", overlap.sealed);
+    }
     data_encoding::HEXLOWER.encode(&sha256(text.as_bytes())[..8])
 }
 
@@ -326,6 +337,7 @@ fn windows(mut entries: Vec<KeyEntry>) -> Vec<Epoch> {
             status: entry.status,
             kcv: entry.key.as_ref().map(EpochKey::kcv).or(entry.kcv),
             key: entry.key.filter(|_| entry.status != Status::Destroyed),
+            withheld: false,
         })
         .collect()
 }

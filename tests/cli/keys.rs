@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::{Place, Ran};
 
 /// A time so many days from now.
-fn days(days: i64) -> String {
+pub(crate) fn days(days: i64) -> String {
     let now = Timestamp::now().round(jiff::Unit::Second).unwrap();
     (now + SignedDuration::from_hours(24 * days)).to_string()
 }
 
 /// A keyring of keys with these names and starts; comments and layout are somebody's.
-fn keyring(place: &Place, keys: &[(&str, &str)]) {
+pub(crate) fn keyring(place: &Place, keys: &[(&str, &str)]) {
     place.write("keyring.toml", "# ours, ticket SEC-1\nversion = 1\n");
     for (id, from) in keys {
         let made = place.run(&format!(
@@ -27,7 +27,7 @@ fn keyring(place: &Place, keys: &[(&str, &str)]) {
     }
 }
 
-fn listed(place: &Place) -> Value {
+pub(crate) fn listed(place: &Place) -> Value {
     let listed = place.run("keys list --json --keyring keyring.toml");
     serde_json::from_str(&listed.out).unwrap_or_else(|_| panic!("{}", listed.err))
 }
@@ -297,20 +297,20 @@ fn check_names_what_is_due_and_what_went_too_early() {
     assert!(
         wrong
             .err
-            .starts_with("keyring.toml:3:1: unknown field `late`, expected `late_window`"),
+            .starts_with("keyring.toml:3:1: unknown field `late`, expected one of `late_window`, `overlap`, `seal_previous`"),
         "{}",
         wrong.err
     );
 }
 
 /// `keys diff` of two keyrings, on 20 November 2026.
-fn diff(place: &Place, old: &str, new: &str) -> Ran {
+pub(crate) fn diff(place: &Place, old: &str, new: &str) -> Ran {
     place.write("old.toml", old);
     place.write("new.toml", new);
     place.run("keys diff old.toml new.toml --at 2026-11-20T00:00:00Z")
 }
 
-const EPOCHS: &str = "version = 1
+pub(crate) const EPOCHS: &str = "version = 1
 [[key]]
 id = \"2026-10\"
 activate_at = 2026-10-01T00:00:00Z

@@ -15,9 +15,9 @@ use crate::cli::Exit;
 use crate::cli::keys::check::parse_span;
 use crate::cli::keys::{event_time, or_dash, refuse};
 use crate::keystore::{Outline, outline_strictly};
-use crate::pseudonym::edit::refusals;
+use crate::pseudonym::edit::{refusals, reshaped};
 use crate::pseudonym::epoch::EventTime;
-use crate::pseudonym::keyring::{Epoch, Status, fingerprint};
+use crate::pseudonym::keyring::{Epoch, EpochIndex, Overlap, Status, after, beside, fingerprint};
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
@@ -54,15 +54,19 @@ pub(super) fn diff(
     let at = event_time(args.at.unwrap_or(now));
     let ahead = i64::try_from(args.max_future.as_millis()).unwrap_or(i64::MAX);
     let reach = EventTime::from_millis(at.as_millis().saturating_add(ahead));
-    let refused = refusals(&old.epochs, &new.epochs, reach);
+    let mut refused = refusals(&old.epochs, &new.epochs, reach);
+    refused.extend(reshaped(old.overlap, new.overlap));
     let report = Report {
         changes: changes(&old, &new),
-        calls: calls(&old.epochs, &new.epochs),
+        calls: calls(&old, &new),
         refused: refused
             .iter()
             .map(|refused| new.refusal(&args.new, refused).to_string())
             .collect(),
-        fingerprints: [fingerprint(&old.epochs), fingerprint(&new.epochs)],
+        fingerprints: [
+            fingerprint(&old.epochs, old.overlap),
+            fingerprint(&new.epochs, new.overlap),
+        ],
         at,
         reach,
     };
@@ -204,18 +208,51 @@ fn changes(old: &Outline, new: &Outline) -> Vec<Change> {
             what,
         })
         .collect();
-    if old.late_window != new.late_window {
-        let hours = |window: Duration| window.as_secs() / 3_600;
-        changes.push(Change {
-            id: "[epochs]".to_owned(),
-            what: vec![format!(
-                "late_window {} h instead of {} h",
-                hours(new.late_window),
-                hours(old.late_window)
-            )],
-        });
+    let what = of_every_epoch(old, new);
+    if !what.is_empty() {
+        let id = "[epochs]".to_owned();
+        changes.push(Change { id, what });
     }
     changes
+}
+
+/// What differs in `[epochs]`, and what follows.
+fn of_every_epoch(old: &Outline, new: &Outline) -> Vec<String> {
+    let mut found = Vec::new();
+    // Without the overlap, which is needed in any case.
+    let late = |of: &Outline| {
+        of.late_window
+            .saturating_sub(of.overlap.public.unwrap_or_default())
+    };
+    if late(old) != late(new) {
+        let hours = |window: Duration| window.as_secs() / 3_600;
+        found.push(format!(
+            "late_window {} h instead of {} h",
+            hours(late(new)),
+            hours(late(old))
+        ));
+    }
+    if old.overlap != new.overlap {
+        let follows = match (old.overlap.public, new.overlap.public) {
+            (None, Some(_)) => {
+                ": public records get a column <field>_prev for each token; who calls within it after a rotation is linked across it"
+            }
+            (Some(_), None) => ": public records lose their columns <field>_prev",
+            (Some(before), Some(after)) if before != after => {
+                ": calls between the two lengths after a rotation come out otherwise than before when they are replayed"
+            }
+            _ => "",
+        };
+        found.push(format!("{} instead of {}{follows}", new.overlap, old.overlap));
+    }
+    if old.overlap.sealed != new.overlap.sealed {
+        found.push(if new.overlap.sealed {
+            "sealed records get the tokens of both epochs".to_owned()
+        } else {
+            "sealed records lose the tokens of both epochs".to_owned()
+        });
+    }
+    found
 }
 
 fn described(epoch: &Epoch) -> String {
@@ -251,23 +288,24 @@ fn differences((old, source): (&Epoch, &String), (new, next): (&Epoch, &String))
 }
 
 /// Every span of time whose calls get other tokens than before.
-fn calls(old: &[Epoch], new: &[Epoch]) -> Vec<Calls> {
-    let mut bounds: Vec<EventTime> = old.iter().chain(new).map(Epoch::activate_at).collect();
+fn calls(old: &Outline, new: &Outline) -> Vec<Calls> {
+    let mut bounds: Vec<EventTime> = bounds(old).chain(bounds(new)).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
     let ends = bounds.iter().copied().map(Some).chain([None]);
     let mut found: Vec<Calls> = Vec::new();
     for (from, until) in starts.zip(ends) {
-        let (was, is) = (epoch_at(old, from), epoch_at(new, from));
-        if same_tokens(was, is) {
+        let (was, is) = (epoch_at(&old.epochs, from), epoch_at(&new.epochs, from));
+        let (besides, beside) = (previous(old, from), previous(new, from));
+        if same_tokens(was, is) && besides == beside {
             continue;
         }
         let calls = Calls {
             from,
             until,
-            before: given(was),
-            after: given(is),
+            before: given(was) + &besides,
+            after: given(is) + &beside,
         };
         match found.last_mut() {
             Some(last) if last.until == from && last.before == calls.before && last.after == calls.after => {
@@ -277,6 +315,38 @@ fn calls(old: &[Epoch], new: &[Epoch]) -> Vec<Calls> {
         }
     }
     found
+}
+
+/// Where tokens begin to be others: the starts of epochs, and where their overlaps end.
+fn bounds(of: &Outline) -> impl Iterator<Item = EventTime> {
+    let ends = move |start| Some(after(start, of.overlap.public?));
+    let starts = of.epochs.iter().map(Epoch::activate_at);
+    starts.flat_map(move |start| std::iter::once(start).chain(ends(start)))
+}
+
+/// What stands beside the tokens of calls from then on, in words.
+fn previous(of: &Outline, from: Option<EventTime>) -> String {
+    let at = of
+        .epochs
+        .partition_point(|epoch| Some(epoch.activate_at()) <= from);
+    let (Some(at), Some(from)) = (at.checked_sub(1), from) else {
+        return String::new();
+    };
+    // Sealed records have them as long as the epoch lasts: that is told by the setting.
+    let public = Overlap {
+        sealed: false,
+        ..of.overlap
+    };
+    let found = match of.epochs[at].status() {
+        Status::Destroyed => None,
+        Status::Enabled | Status::Compromised => beside(&of.epochs, public, EpochIndex(at), from).ok(),
+    };
+    let before = found
+        .and_then(|beside| beside.public)
+        .map(|index| &of.epochs[index.0]);
+    before.map_or_else(String::new, |before| {
+        format!(", beside {}.… under kcv {}", before.id(), or_dash(before.kcv()))
+    })
 }
 
 fn epoch_at(epochs: &[Epoch], at: Option<EventTime>) -> Option<&Epoch> {

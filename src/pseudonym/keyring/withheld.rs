@@ -7,12 +7,14 @@ use crate::pseudonym::epoch::{EpochId, EventTime};
 
 impl Keyring {
     /// This keyring without the keys of some epochs, and with a window without a key for each stranger: records of
-    /// those times are rejected, as if the keys were destroyed.
+    /// those times are rejected, as if the keys were destroyed, and so are those that would carry their tokens.
     #[must_use]
     pub fn withholding(&self, withheld: impl Fn(&Epoch) -> bool, strangers: &[(EpochId, EventTime)]) -> Self {
         let keyless = |epoch: &Epoch| Epoch {
             status: Status::Destroyed,
             key: None,
+            // A tombstone of the keyring's own is no news: there is nothing to wait for.
+            withheld: epoch.status != Status::Destroyed,
             ..epoch.clone()
         };
         let own = self.epochs.iter().map(|epoch| {
@@ -29,6 +31,7 @@ impl Keyring {
             status: Status::Destroyed,
             kcv: None,
             key: None,
+            withheld: true,
         });
         let mut epochs: Vec<Epoch> = own.chain(strange).collect();
         // Stable: of two that begin together the stranger comes last, and the last one's window is the time's.
@@ -36,7 +39,10 @@ impl Keyring {
         for at in 1..epochs.len() {
             epochs[at - 1].ends_at = Some(epochs[at].activate_at);
         }
-        Self { epochs }
+        Self {
+            epochs,
+            overlap: self.overlap,
+        }
     }
 }
 
