@@ -17,7 +17,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::admin::AdminSettings;
-use crate::cdr::policy::Policy;
+use crate::cdr::policy::{Misfit, Policy};
 pub use crate::config::deployment::Deployment;
 pub use crate::config::environment::environment;
 use crate::deckstore::{self, Stamp};
@@ -279,6 +279,12 @@ impl Checker<'_> {
         let policy = self.policy(&base, &settings.policy);
         let keyring_path = base.join(settings.keyring.get_ref());
         let keyring = self.keyring(&keyring_path, settings.keyring.span());
+        let policy = policy.map(|(mut policy, stamp)| {
+            if let Some(loaded) = &keyring {
+                self.faults.extend(misfits(&mut policy, &keyring_path, loaded));
+            }
+            (policy, stamp)
+        });
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -507,6 +513,24 @@ impl Checker<'_> {
         });
         policy.map_err(|faults| self.faults.extend(faults)).ok()
     }
+}
+
+/// Tells the policy whether its records carry tokens of the epoch before; why they cannot, where the keyring says so.
+fn misfits(policy: &mut Policy, keyring: &Path, loaded: &LoadedKeyring) -> Vec<Fault> {
+    let carriers = loaded.keyring.overlap().carriers();
+    let places = &loaded.overlap;
+    let fault = |misfit| {
+        let (place, told) = match misfit {
+            Misfit::Public(told) => (&places.overlap, format!("[epochs] overlap: {told}")),
+            Misfit::Sealed(told) => (&places.seal_previous, format!("[epochs] seal_previous: {told}")),
+        };
+        match place {
+            Some(place) => place.saying(told),
+            None => Fault::whole(keyring, told),
+        }
+    };
+    let found = policy.carry(carriers).err().unwrap_or_default();
+    found.into_iter().map(fault).collect()
 }
 
 /// librdkafka's properties whose value is a secret (CONFIGURATION.md).

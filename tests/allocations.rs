@@ -5,9 +5,13 @@ mod records;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cdrveil::engine::{Engine, Output, Payload};
+use cdrveil::pseudonym::epoch::EventTime;
+use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Overlap, Status};
+use cdrveil::pseudonym::mac::EpochKey;
 
 /// Counts what this thread asks for; other tests' threads do not disturb it.
 struct Counting;
@@ -119,6 +123,46 @@ fn records_with_everything_derived_allocate_nothing() {
 fn accepted_json_records_allocate_nothing() {
     let payloads: Vec<_> = (0..WARM_UP).map(records::json).collect();
     no_allocations(records::JSON_POLICY, &payloads, [COUNTED, 0]);
+}
+
+/// Every call is in the overlap: all tokens are written twice, and sealed.
+#[test]
+fn records_in_an_overlap_allocate_nothing() {
+    let overlap = Overlap {
+        public: Some(Duration::from_secs(60 * 86_400)),
+        sealed: true,
+    };
+    let entry = |id: &str, from: i64, first: u8| KeyEntry {
+        id: id.parse().unwrap(),
+        activate_at: EventTime::from_millis(from),
+        status: Status::Enabled,
+        kcv: None,
+        key: EpochKey::new((first..first + 32).collect()).ok(),
+    };
+    let entries = vec![entry("2026-10", 0, 32), entry("2026-11", 1_793_491_200_000, 0)];
+    let keyring = Arc::new(Keyring::new(entries).unwrap().overlapping(overlap));
+    let chain = records::CSV_POLICY.replace(
+        "trunk = \"keep\"",
+        "trunk = { action = \"pseudonymise\", kind = \"text\", separators = \"-\" }",
+    );
+    let of_csv = [
+        records::policy(records::CSV_POLICY),
+        records::policy(&chain),
+        records::rated_policy(),
+    ];
+    let csv = of_csv.map(|policy| (policy, records::csv as fn(usize) -> Vec<u8>));
+    let json = (
+        records::policy(records::JSON_POLICY),
+        records::json as fn(usize) -> Vec<u8>,
+    );
+    for (policy, record) in csv.into_iter().chain([json]) {
+        let mut policy = Arc::into_inner(policy).unwrap();
+        policy.carry(overlap.carriers()).unwrap();
+        let mut engine = records::engine_of(Arc::new(policy));
+        engine.rekey(Arc::clone(&keyring));
+        let payloads: Vec<_> = (0..WARM_UP).map(record).collect();
+        none_by(engine, &payloads, [COUNTED, 0]);
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ use cdrveil::cdr::Reason;
 use cdrveil::cdr::policy::Policy;
 use cdrveil::engine::{Destinations, Engine, Output, Payload};
 use cdrveil::pseudonym::epoch::EventTime;
-use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Status};
+use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Overlap, Status};
 use cdrveil::pseudonym::mac::EpochKey;
 use cdrveil::seal::opener::Opener;
 use cdrveil::seal::recipient::Recipients;
@@ -48,6 +48,10 @@ const RECORDS: u64 = 20_000;
 /// 2026-01-01, after every call of the samples.
 const TIMESTAMP: i64 = 1_767_225_600_000;
 const RECORD_ID: &[u8] = b"f/0/1";
+const OVERLAP: Overlap = Overlap {
+    public: Some(Duration::MAX),
+    sealed: false,
+};
 
 /// A sample as `tests/samples.rs` has it; here only what comes in matters.
 #[allow(dead_code)]
@@ -187,17 +191,25 @@ fn policy(text: &str) -> Policy {
         path: "policy.toml".into(),
         text: text.to_owned(),
     };
-    Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}"))
+    let mut policy = Policy::load(&source).unwrap_or_else(|faults| panic!("{faults:?}"));
+    policy
+        .carry(OVERLAP.carriers())
+        .unwrap_or_else(|misfits| panic!("{misfits:?}"));
+    policy
 }
 
 fn engine(policy: &Arc<Policy>) -> Engine {
-    let entry = KeyEntry {
-        id: "2025-11".parse().unwrap(),
-        activate_at: EventTime::from_millis(1_761_955_200_000),
+    // Every call is in the overlap, so every token has one of the epoch before beside it.
+    let entry = |id: &str, from: i64, material: u8| KeyEntry {
+        id: id.parse().unwrap(),
+        activate_at: EventTime::from_millis(from),
         status: Status::Enabled,
         kcv: None,
-        key: EpochKey::new(vec![7; 32]).ok(),
+        key: EpochKey::new(vec![material; 32]).ok(),
     };
+    let begins = 1_761_955_200_000;
+    let entries = vec![entry("2025-10", begins - 1, 8), entry("2025-11", begins, 7)];
+    let keyring = Keyring::new(entries).unwrap().overlapping(OVERLAP);
     let destinations = Destinations {
         domain: "billing".to_owned(),
         restricted: "cdr.restricted".to_owned(),
@@ -206,7 +218,7 @@ fn engine(policy: &Arc<Policy>) -> Engine {
     let (_, recipient) = Opener::new_identity();
     Engine::new(
         Arc::clone(policy),
-        Arc::new(Keyring::new(vec![entry]).unwrap()),
+        Arc::new(keyring),
         &destinations,
         &Recipients::parse(&[recipient]).unwrap(),
     )

@@ -13,6 +13,7 @@ mod input;
 mod layout;
 mod nested;
 mod preset;
+mod previous;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -32,9 +33,11 @@ pub use crate::cdr::policy::advice::words as words_of;
 use crate::cdr::policy::check::Checker;
 pub use crate::cdr::policy::layout::{Column, Layout, Marker, Nested, Shape, When};
 pub use crate::cdr::policy::preset::names as preset_names;
+pub use crate::cdr::policy::previous::{Carried, Misfit};
 use crate::cdr::rating::{ListName, Rating, RatingFiles};
 use crate::cdr::time::EventClock;
 use crate::number::Numbers;
+use crate::pseudonym::keyring::Carriers;
 use crate::settings::{Fault, Source};
 
 /// The checked policy: every field has exactly one action.
@@ -71,6 +74,8 @@ pub struct Policy {
     pub rating: Arc<Rating>,
     /// Kinds in use, in the order sub-keys are derived; fields hold an index into it.
     pub kinds: Vec<&'static str>,
+    /// Which records carry tokens of the epoch before: none, until the keyring's word is known ([`Policy::carry`]).
+    pub previous: Carriers,
     /// What is allowed but costs money: for `cdrveil check`.
     pub warnings: Vec<Fault>,
 }
@@ -348,8 +353,15 @@ impl Policy {
         unlisted == Unlisted::Restrict || self.fields.iter().any(|field| field.action.restricts())
     }
 
-    /// The appended names, in order: each field's derived values, then the record id.
+    /// The appended names, in order: each field's derived values, then the record id, then the tokens of the epoch
+    /// before.
     pub fn appended(&self) -> Vec<String> {
+        let mut appended = self.appended_by_policy();
+        appended.extend(self.previous_names());
+        appended
+    }
+
+    fn appended_by_policy(&self) -> Vec<String> {
         let derived = self.fields.iter().flat_map(|field| {
             let words = self.derived_words(field).into_iter();
             words.map(|word| format!("{}_{word}", field.plain))

@@ -298,3 +298,53 @@ fn a_policy_that_is_not_there_is_told_where_it_is_named() {
         "{faults:?}"
     );
 }
+
+#[test]
+fn a_name_that_the_overlap_makes_and_the_policy_has_is_told_where_the_overlap_is_set() {
+    let folder = folder();
+    edit(
+        &folder,
+        "policy.toml",
+        "[output]\n",
+        "[output]\nrecord_id = \"called_prev\"\n",
+    );
+    edit(
+        &folder,
+        "policy.toml",
+        "\"cell\", \"start\"",
+        "\"caller_token\", \"start\"",
+    );
+    edit(&folder, "policy.toml", "\ncell    =", "\ncaller_token =");
+    assert!(load(&folder, &[]).is_ok());
+    // Late in the file: the section has its own comments above it.
+    let line = "\noverlap = \"7d\"\nseal_previous = true\n";
+    edit(
+        &folder,
+        "keyring.toml",
+        "\n[epochs]\n",
+        &format!("\n[epochs]{line}"),
+    );
+    let faults = load(&folder, &[]).unwrap_err();
+    let text = fs::read_to_string(folder.path().join("keyring.toml")).unwrap();
+    let row = text[..text.find("overlap = \"7d\"").unwrap()].lines().count() + 1;
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    for (told, expected) in faults.iter().zip([
+        format!("keyring.toml:{row}:11: [epochs] overlap: the name \"called_prev\" is made for a token and is also"),
+        format!("keyring.toml:{}:17: [epochs] seal_previous: the name \"caller_token\" is made", row + 1),
+    ]) {
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    edit(&folder, "policy.toml", "called_prev", "id_of_record");
+    edit(&folder, "keyring.toml", "seal_previous = true\n", "");
+    let config = load(&folder, &[]).unwrap();
+    assert_eq!(
+        config.policy.appended(),
+        [
+            "called_class",
+            "called_country",
+            "id_of_record",
+            "caller_prev",
+            "called_prev"
+        ]
+    );
+}

@@ -201,7 +201,8 @@ impl<'a> Search<'a> {
 
 /// A token, or a label.
 fn is_token(text: &[u8]) -> bool {
-    text.starts_with(b"_") || (text.starts_with(b"2025-11.") && text.len() == 34)
+    let epoch = text.starts_with(b"2025-11.") || text.starts_with(b"2025-10.");
+    text.starts_with(b"_") || (epoch && text.len() == 34)
 }
 
 /// Whether one of the values makes the mark an identifier of the record. A word that also stands in a column that is

@@ -18,6 +18,7 @@ use crate::cdr::policy::settings::{
 };
 use crate::cdr::policy::{Action, Field, Policy, advice, nested};
 use crate::number::{NumberSettings, Numbers};
+use crate::pseudonym::keyring::Carriers;
 use crate::settings::{Fault, Source};
 
 /// Record headers that may be copied from the raw record (W3C Trace Context).
@@ -112,6 +113,7 @@ impl Checker<'_> {
             rating_files,
             rating: Arc::default(),
             kinds,
+            previous: Carriers::default(),
             warnings,
         };
         self.appended_names(&policy, &output);

@@ -1,10 +1,12 @@
 //! The transform of one CSV row: fields in input order, then each field's
-//! derived values, then the record id, so that input positions hold.
+//! derived values, then the record id, then tokens of the epoch before, so that
+//! input positions hold, and theirs too.
 //!
 //! Where the layout is not plain, cells are first brought to their fields: a
 //! field that the row lacks is blank, and stands in its place all the same.
 
 mod nested;
+mod previous;
 mod several;
 
 use std::ops::Range;
@@ -16,6 +18,7 @@ use crate::cdr::policy::{
 };
 use crate::cdr::transform::Step;
 use crate::cdr::transform::csv::nested::Inside;
+use crate::cdr::transform::csv::previous::Again;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
 use crate::pseudonym::keyring::EpochIndex;
@@ -51,6 +54,8 @@ struct Plan {
     parts: Vec<Part>,
     /// Fields with derived values.
     derived: Vec<usize>,
+    /// Tokens that are written under the epoch before as well.
+    again: Vec<Again>,
 }
 
 /// One step through a row's fields.
@@ -389,7 +394,10 @@ impl CsvScratch {
             csv::write_value(&mut step.out.public, dialect, step.origin.record_id)
                 .map_err(|_| Reason::Format)?;
         }
-        Ok(())
+        if self.plans[plan].again.is_empty() {
+            return Ok(());
+        }
+        self.previous(step, dialect, plan)
     }
 
     /// What was derived of a field, behind the last column.
@@ -463,16 +471,19 @@ fn misquoted(layout: &Layout, step: &Step<'_>, column: usize) -> Refusal {
 /// What is written of each shape of row.
 fn plans(policy: &Policy) -> Vec<Plan> {
     let all: Vec<Column> = (0..policy.fields.len()).map(Column::Field).collect();
-    let plan = |columns: &[Column], nested: &[Nested], joined| Plan {
-        parts: parts(&policy.fields, columns, nested, joined),
-        derived: columns
-            .iter()
-            .flat_map(|column| match *column {
-                Column::Field(at) => at..at + 1,
-                Column::Nested(which) => nested[which].fields.clone(),
-            })
-            .filter(|&at| !policy.derived_words(&policy.fields[at]).is_empty())
-            .collect(),
+    let plan = |columns: &[Column], nested: &[Nested], joined| {
+        let fields = columns.iter().flat_map(|column| match *column {
+            Column::Field(at) => at..at + 1,
+            Column::Nested(which) => nested[which].fields.clone(),
+        });
+        let again = fields.clone().filter(|_| policy.previous.any());
+        Plan {
+            parts: parts(&policy.fields, columns, nested, joined),
+            again: again.flat_map(|at| previous::again(policy, at)).collect(),
+            derived: fields
+                .filter(|&at| !policy.derived_words(&policy.fields[at]).is_empty())
+                .collect(),
+        }
     };
     match &policy.format {
         Format::Json { .. } => Vec::new(),

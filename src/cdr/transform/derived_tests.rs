@@ -43,7 +43,7 @@ fn deck() -> Deck {
     builder.finish().unwrap()
 }
 
-fn rating() -> Arc<Rating> {
+pub(super) fn rating() -> Arc<Rating> {
     let key = ListKey::new(vec![9; 32]).unwrap();
     let (mut own, mut payers, mut ports) =
         (NumberSet::default(), NumberSet::default(), NumberWords::default());

@@ -1,10 +1,12 @@
 //! The transform of one JSON object: members changed in place, removed or
 //! appended; every other byte as it came.
 
+mod previous;
+
 use std::ops::Range;
 
 use crate::cdr::json::{self, Edit, Member, Paths, Place, Scalar, Scanner, Spelling, Splicer};
-use crate::cdr::policy::{Action, CallTime, Pseudonymise, Scope, Unlisted};
+use crate::cdr::policy::{Action, CallTime, Pseudonymise, Unlisted};
 use crate::cdr::transform::Step;
 use crate::cdr::transform::pseudonyms::Identity;
 use crate::cdr::{Reason, Refusal};
@@ -24,6 +26,7 @@ pub(super) struct JsonScratch {
     arena: Vec<u8>,
     text: Vec<u8>,
     written: Vec<u8>,
+    name: String,
 }
 
 impl JsonScratch {
@@ -48,6 +51,9 @@ impl JsonScratch {
             self.member(&mut step, unlisted, at)?;
         }
         self.appended(&mut step);
+        if step.policy.previous.any() {
+            self.previous(&mut step)?;
+        }
         self.guard(&mut step)?;
         self.splicer
             .splice(step.record, &self.edits, &self.arena, &mut step.out.public);
@@ -183,10 +189,7 @@ impl JsonScratch {
             self.blank(step, member);
             return Ok(());
         }
-        let served = match how.scope {
-            Scope::Pairwise { with } => self.identity_of(with),
-            Scope::Domain | Scope::Record => Identity::Empty,
-        };
+        let served = self.served(how);
         self.written.clear();
         step.pseudonyms
             .write(how, identity, served, step.origin.record_id, &mut self.written)?;
@@ -197,6 +200,7 @@ impl JsonScratch {
         let mut text = self.keep_written(Quotes::Yes);
         if step.policy.fields[field].nested && member.place == Place::Member {
             self.siblings(step, how, field, &member, identity);
+            self.previous_siblings(step, how, field, at, served)?;
         }
         self.mapped_siblings(step, field, &member);
         text.end = self.arena.len();
@@ -244,13 +248,17 @@ impl JsonScratch {
 
     /// What was written, behind a comma and a name of its own.
     fn sibling(&mut self, step: &mut Step<'_>, field: usize, member: &Member, word: &str) {
+        step.guard.look(field, &self.written);
+        self.keep_sibling(step, member, word);
+    }
+
+    fn keep_sibling(&mut self, step: &Step<'_>, member: &Member, word: &str) {
         let name = &step.record[member.name()];
         self.arena.push(b',');
         self.arena.extend_from_slice(&name[..name.len() - 1]);
         self.arena.push(b'_');
         self.arena.extend_from_slice(word.as_bytes());
         self.arena.extend_from_slice(b"\":");
-        step.guard.look(field, &self.written);
         self.keep_written(Quotes::Yes);
     }
 
@@ -313,9 +321,13 @@ impl JsonScratch {
 
     /// What was written, as a last member.
     fn append(&mut self, step: &mut Step<'_>, field: usize, word: &str) {
+        step.guard.look(field, &self.written);
+        self.keep_appended(step, field, word);
+    }
+
+    fn keep_appended(&mut self, step: &Step<'_>, field: usize, word: &str) {
         let plain = step.policy.fields[field].plain.as_bytes();
         let name = self.keep(&[plain, b"_", word.as_bytes()]);
-        step.guard.look(field, &self.written);
         let value = self.keep_written(Quotes::Yes);
         self.edits.push(Edit::Append { name, value });
     }

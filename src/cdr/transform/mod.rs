@@ -17,6 +17,8 @@ mod layout_tests;
 mod mapped_tests;
 #[cfg(test)]
 mod nested_tests;
+#[cfg(test)]
+mod previous_tests;
 mod pseudonyms;
 pub mod subscribers;
 #[cfg(test)]
@@ -37,7 +39,7 @@ use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms, What};
 use crate::cdr::{Reason, Refusal};
 use crate::number::Label;
 use crate::pseudonym::epoch::EventTime;
-use crate::pseudonym::keyring::{EpochGap, EpochIndex, Keyring};
+use crate::pseudonym::keyring::{EpochGap, EpochIndex, Keyring, Withheld};
 
 /// What one accepted record became. The caller owns it and uses it again.
 #[derive(Default)]
@@ -179,13 +181,15 @@ impl Step<'_> {
         if millis > latest {
             return Err(refused(Reason::EpochTooNew));
         }
-        match self.pseudonyms.keyring().epoch_at(EventTime::from_millis(millis)) {
-            Ok(epoch) => {
-                self.pseudonyms.enter(epoch, millis);
-                Ok(())
-            }
-            Err(EpochGap::TooOld | EpochGap::Destroyed) => Err(refused(Reason::EpochTooOld)),
-        }
+        let (time, keyring) = (EventTime::from_millis(millis), self.pseudonyms.keyring());
+        let epoch = match keyring.epoch_at(time) {
+            Ok(epoch) => epoch,
+            Err(EpochGap::TooOld | EpochGap::Destroyed) => return Err(refused(Reason::EpochTooOld)),
+        };
+        let beside = keyring.beside(epoch, time);
+        let beside = beside.map_err(|Withheld| refused(Reason::EpochTooOld))?;
+        self.pseudonyms.enter(epoch, beside, millis);
+        Ok(())
     }
 
     /// Tells the guard what a field of this action held.

@@ -12,7 +12,7 @@ use crate::cdr::rating::Rating;
 use crate::cdr::transform::derived::{Derivations, Looked};
 use crate::cdr::transform::keyed::{KEYED, Keyed};
 use crate::number::{Canonicaliser, Class, E164, Label, Reading};
-use crate::pseudonym::keyring::{EpochIndex, Keyring};
+use crate::pseudonym::keyring::{Beside, EpochIndex, Keyring};
 use crate::pseudonym::token::write_token;
 
 /// Identifiers of the record at hand, and the keys to replace them.
@@ -23,6 +23,7 @@ pub(super) struct Pseudonyms {
     canonical: Vec<u8>,
     derivations: Derivations,
     epoch: EpochIndex,
+    beside: Beside,
 }
 
 /// What an identifier turned out to be. Small: every record copies several.
@@ -74,6 +75,7 @@ impl Pseudonyms {
             canonical: Vec::new(),
             derivations: Derivations::new(Arc::clone(&policy.rating)),
             epoch: EpochIndex(0),
+            beside: Beside::default(),
         }
     }
 
@@ -105,14 +107,19 @@ impl Pseudonyms {
         self.derivations.restart();
     }
 
-    /// The epoch of the call that began then, in milliseconds since 1970.
-    pub(super) fn enter(&mut self, epoch: EpochIndex, millis: i64) {
+    /// The epoch of the call that began then, in milliseconds since 1970, and what stands beside its tokens.
+    pub(super) fn enter(&mut self, epoch: EpochIndex, beside: Beside, millis: i64) {
         self.epoch = epoch;
+        self.beside = beside;
         self.derivations.enter(millis);
     }
 
     pub(super) fn epoch(&self) -> EpochIndex {
         self.epoch
+    }
+
+    pub(super) fn beside(&self) -> Beside {
+        self.beside
     }
 
     /// The canonical bytes of an identity of this record.
@@ -202,23 +209,36 @@ impl Pseudonyms {
         record_id: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let (mac, at) = match identity {
-            Identity::Empty => return Ok(()),
-            Identity::Label { label, .. } => {
-                out.extend_from_slice(label.as_str().as_bytes());
-                return Ok(());
-            }
-            Identity::Value { mac, at, .. } => (mac as usize, at),
+        if let Identity::Label { label, .. } = identity {
+            out.extend_from_slice(label.as_str().as_bytes());
+            return Ok(());
+        }
+        self.token(self.epoch, how, identity, served, record_id, out)
+    }
+
+    /// Appends the token of the identifier under an epoch; nothing, where it is none or identifies nobody.
+    #[inline]
+    pub(super) fn token(
+        &self,
+        epoch: EpochIndex,
+        how: &Pseudonymise,
+        identity: Identity,
+        served: Identity,
+        record_id: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
+        let Identity::Value { mac, at, .. } = identity else {
+            return Ok(());
         };
         let value = self.canonical(at);
-        let key = self.keyed.macs.mac(self.epoch, mac).ok_or(Reason::EpochTooOld)?;
+        let key = self.keyed.macs.mac(epoch, mac as usize).ok_or(Reason::EpochTooOld)?;
         let tag = match (how.scope, served) {
             (Scope::Domain, _) => key.domain(value),
             (Scope::Pairwise { .. }, Identity::Value { at, .. }) => key.pairwise(self.canonical(at), value),
             // A withheld or absent served party is nobody: no pair, so no join.
             (Scope::Pairwise { .. } | Scope::Record, _) => key.record(record_id, value),
         };
-        write_token(out, self.keyring().epoch(self.epoch).id(), &tag);
+        write_token(out, self.keyring().epoch(epoch).id(), &tag);
         Ok(())
     }
 
@@ -240,11 +260,7 @@ impl Pseudonyms {
                     write!(out, "{}", number.len()).expect("writing to a Vec does not fail");
                 }
             }
-            Derived::Payer => {
-                if self.derivations.is_payer(looked) {
-                    self.payer(identity, out);
-                }
-            }
+            Derived::Payer => self.payer(self.epoch, identity, out),
             Derived::Prefix | Derived::Zone | Derived::Destination | Derived::OnNet | Derived::Network => {
                 self.derivations.write(derived, looked, out);
             }
@@ -281,15 +297,18 @@ impl Pseudonyms {
         }
     }
 
-    /// The token that the number would have as a caller's, in scope `domain`.
-    fn payer(&self, identity: Identity, out: &mut Vec<u8>) {
-        let Identity::Value { mac, at, .. } = identity else {
+    /// Appends the token that the number would have as a caller's, in scope `domain`, where its calls are paid by
+    /// the called party.
+    pub(super) fn payer(&self, epoch: EpochIndex, identity: Identity, out: &mut Vec<u8>) {
+        let Identity::Value { mac, at, looked, .. } = identity else {
             return;
         };
         // The number's own token was written under the same key already.
-        if let Some(key) = self.keyed.macs.mac(self.epoch, mac as usize) {
+        if self.derivations.is_payer(looked)
+            && let Some(key) = self.keyed.macs.mac(epoch, mac as usize)
+        {
             let tag = key.domain(self.canonical(at));
-            write_token(out, self.keyring().epoch(self.epoch).id(), &tag);
+            write_token(out, self.keyring().epoch(epoch).id(), &tag);
         }
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::cdr::policy::{Action, Policy, Pseudonymise, Scope};
 use crate::cdr::transform::keyed::Keyed;
 use crate::cdr::transform::pseudonyms::{Identity, Pseudonyms};
-use crate::pseudonym::keyring::{EpochIndex, Keyring};
+use crate::pseudonym::keyring::{Beside, EpochIndex, Keyring};
 
 /// Reads values as one field of the policy has them, and writes their tokens under any epoch.
 pub struct Subscribers {
@@ -109,7 +109,8 @@ impl Subscribers {
     /// [`Unmapped::Destroyed`].
     pub fn write(&mut self, epoch: EpochIndex, out: &mut Vec<u8>) -> Result<(), Unmapped> {
         let begins = self.pseudonyms.keyring().epoch(epoch).activate_at();
-        self.pseudonyms.enter(epoch, begins.as_millis());
+        self.pseudonyms
+            .enter(epoch, Beside::default(), begins.as_millis());
         // No record id: only scope record, which has no tokens here, takes one.
         self.pseudonyms
             .write(self.how(self.field), self.value, self.served, b"", out)
