@@ -265,6 +265,7 @@ fn log_start(config: &Config, address: SocketAddr) {
         group = config.kafka.group(),
         instance = config.kafka.instance(),
         keyring = config.keyring.keyring.fingerprint(),
+        overlap = %config.keyring.keyring.overlap(),
         numbers = crate::number::NUMBER_TABLE,
         admin = %address,
         "started"

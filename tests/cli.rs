@@ -17,6 +17,8 @@ mod maps;
 mod open;
 #[path = "cli/outputs.rs"]
 mod outputs;
+#[path = "cli/overlap.rs"]
+mod overlap;
 #[path = "cli/readme.rs"]
 mod readme;
 #[path = "cli/sample_files.rs"]

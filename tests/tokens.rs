@@ -347,3 +347,69 @@ fn what_cannot_be_asked_is_told_before_anything_is_written() {
     );
     assert_eq!(place.tokens("--column n", "").code, 64);
 }
+
+#[test]
+fn what_stands_beside_a_token_is_what_the_mapping_has_for_the_epoch_before() {
+    let place = Place::new();
+    let keyring = place.read("keyring.toml");
+    place.write(
+        "keyring.toml",
+        &keyring.replace("version = 1\n", "version = 1\n[epochs]\noverlap = \"7d\"\n"),
+    );
+    let policy = POLICY.replace(
+        "[numbers]",
+        "header = \"check\"\nmax_future = \"36500d\"\n[numbers]",
+    );
+    place.write("policy.toml", &policy);
+    let row = |start: &str| format!("c,07700 900123,020 7946 0958,234150000000001,t-1,{start},60\n");
+    let starts = [
+        "2026-11-05T00:00:00Z",
+        "2026-12-01T00:00:00Z",
+        "2026-12-07T23:59:59Z",
+        "2026-12-08T00:00:00Z",
+    ];
+    let header = "id,caller,called,imsi,trunk,start,seconds";
+    place.write("calls.csv", &format!("{header}\n{}", starts.map(row).concat()));
+    let ran = place
+        .run("apply --config cdrveil.toml --public p.csv --restricted s.jsonl --rejected x.jsonl calls.csv");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+
+    let mapped = |words: &str, customers: &str| {
+        let ran = place.tokens(words, customers);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let line = ran.out.lines().nth(1).unwrap().to_owned();
+        line.split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own = mapped("--field caller --column n", "n\n+447700900123\n");
+    assert_eq!(own, [subscriber(0), subscriber(1)]);
+    let friend = mapped(
+        "--field called --column n --with w",
+        "n,w\n02079460958,07700900123\n",
+    );
+    let imsi = mapped("--field imsi --column n", "n\n234150000000001\n");
+    let public = place.read("p.csv");
+    let lines: Vec<Vec<&str>> = public.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(
+        lines[0].join(","),
+        format!("{header},record_id,caller_prev,called_prev,imsi_prev,trunk_prev")
+    );
+    for (at, (line, within)) in lines[1..].iter().zip([false, true, true, false]).enumerate() {
+        let epoch = usize::from(at > 0);
+        assert_eq!(line[1..4], [&own[epoch], &friend[epoch], &imsi[epoch]], "{at}");
+        assert_eq!(line[7], format!("calls.csv/{at}"));
+        if within {
+            let trunk = token(0, "text", Scope::Record(line[7]), "t-1");
+            assert_eq!(line[8..], [&own[0], &friend[0], &imsi[0], &trunk], "{at}");
+        } else {
+            assert_eq!(line[8..], ["", "", "", ""], "{at}");
+        }
+    }
+    let told = place.run("explain --config cdrveil.toml calls.csv");
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(told.out.contains("_prev: the token under the key of the epoch before, for calls soon after an epoch begins (overlap 168h)"), "{}", told.out);
+    let shown = told
+        .out
+        .lines()
+        .filter(|line| line.contains("caller_prev  ") && line.ends_with(&subscriber(0)));
+    assert_eq!(shown.count(), 2, "{}", told.out);
+}

@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
+use crate::cli::keys::check::overlapped;
 use crate::cli::{ConfigArg, Exit, complain, complain_of, output_failed};
 use crate::config::{self, Config};
 use crate::daemon::{self, guarantee_note};
 use crate::deckstore;
 use crate::kafka::cluster::ClusterView;
 use crate::pseudonym::epoch::EventTime;
+use crate::pseudonym::keyring::Keyring;
 use crate::pseudonym::mac;
 use crate::register::live::{self, Place, RegisterError};
 use crate::settings::Fault;
@@ -95,6 +97,7 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         count(keyring.epochs().len(), "epoch"),
         keyring.fingerprint()
     )?;
+    overlap(keyring, out)?;
     let rating = &config.policy.rating;
     let prints = rating.fingerprints(keyring, &config.domain);
     for (content, print) in rating.contents.iter().zip(prints) {
@@ -125,6 +128,9 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
             "warning: no key is active now: records of calls that begin now would be rejected (epoch-too-old)"
         )?;
     }
+    for warning in overlapped(keyring, EventTime::from_millis(now)) {
+        writeln!(out, "warning: {}: {warning}", config.keyring_path.display())?;
+    }
     let boundaries = boundaries(config);
     for warning in config
         .policy
@@ -135,6 +141,23 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         .chain(&config.keyring.warnings)
     {
         writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// What the overlap costs, where there is one: whoever runs this may not be who turned it on.
+fn overlap(keyring: &Keyring, out: &mut impl Write) -> io::Result<()> {
+    let overlap = keyring.overlap();
+    if overlap.public.is_some() {
+        writeln!(
+            out,
+            "overlap    on  {overlap}: public records carry <field>_prev; who calls within it after a rotation is linked across it"
+        )?;
+    } else if overlap.sealed {
+        writeln!(
+            out,
+            "overlap    on  {overlap}: sealed records carry the tokens of both epochs"
+        )?;
     }
     Ok(())
 }

@@ -41,12 +41,12 @@ pub(super) fn run(args: &Args) -> Exit {
         }
     };
     let mut out = io::stdout().lock();
-    let explained = table(&config.policy, &mut out)
-        .map_err(Failure::Output)
-        .and_then(|()| match input(args).map_err(Failure::Other)? {
+    let explained = table(&config, &mut out).map_err(Failure::Output).and_then(|()| {
+        match input(args).map_err(Failure::Other)? {
             Some((name, bytes)) => records(&config, &name, &bytes, &mut out),
             None => Ok(()),
-        });
+        }
+    });
     match explained {
         Ok(()) => Exit::Ok,
         Err(Failure::Output(error)) => output_failed(&error),
@@ -83,7 +83,8 @@ fn input(args: &Args) -> Result<Option<(String, Vec<u8>)>, String> {
     }
 }
 
-fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
+fn table(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let policy = &*config.policy;
     let width = policy
         .fields
         .iter()
@@ -131,6 +132,19 @@ fn table(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     let appended = policy.appended();
     if !appended.is_empty() {
         writeln!(out, "appended: {}", appended.join(", "))?;
+    }
+    let overlap = config.keyring.keyring.overlap();
+    if overlap.public.is_some() {
+        writeln!(
+            out,
+            "_prev: the token under the key of the epoch before, for calls soon after an epoch begins ({overlap}); blank otherwise"
+        )?;
+    }
+    if overlap.sealed {
+        writeln!(
+            out,
+            "sealed besides: each token as <field>_token, and under the key of the epoch before as <field>_prev"
+        )?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Invariant: key bytes go to a file that is created here and nowhere else, and
 //! no verb prints a key; `destroy` alone writes the keyring and overwrites files.
 
-mod check;
+pub(super) mod check;
 mod destroy;
 mod diff;
 mod list;

@@ -54,6 +54,7 @@ pub(super) fn check(
         .collect();
     found.extend(gaps(&loaded.keyring, at, until));
     found.extend(in_use_fault(&loaded.keyring, at, until));
+    found.extend(overlapped(&loaded.keyring, at));
     found.extend(too_early(&loaded.keyring, at, loaded.late_window));
     if let Some(due) = due(&loaded.keyring, at, loaded.late_window) {
         writeln!(stderr, "note: {due}")?;
@@ -72,10 +73,33 @@ pub(super) fn check(
     let in_use = in_use.unwrap_or_default();
     writeln!(
         stdout,
-        "ok: {keys} keys, \"{in_use}\" in use at {at}, fingerprint {}",
-        loaded.keyring.fingerprint()
+        "ok: {keys} keys, \"{in_use}\" in use at {at}, fingerprint {}{}",
+        loaded.keyring.fingerprint(),
+        beside(&loaded.keyring)
     )?;
     Ok(Exit::Ok)
+}
+
+/// The overlap behind a list of other things; nothing where there is none.
+fn beside(keyring: &Keyring) -> String {
+    let overlap = keyring.overlap();
+    if overlap.carriers().any() {
+        format!(", {overlap}")
+    } else {
+        String::new()
+    }
+}
+
+/// Epochs that the overlap covers to their end.
+pub(in crate::cli) fn overlapped(keyring: &Keyring, at: EventTime) -> Vec<String> {
+    let overlap = keyring.overlap();
+    let told = |epoch: &Epoch| {
+        let (id, end) = (epoch.id(), or_dash(epoch.ends_at()));
+        format!(
+            "[epochs] {overlap} is no shorter than \"{id}\", which ends at {end}: every call of it can be joined to those before, so this rotation separates nobody; make the overlap shorter than an epoch"
+        )
+    };
+    keyring.overlapped(at).map(told).collect()
 }
 
 /// Windows between `at` and `until` whose calls would be rejected.

@@ -180,7 +180,7 @@ fn needed(condemned: &Candidate, now: EventTime) -> Option<String> {
     };
     let late = late_until(end, condemned.late_window);
     (now < late).then(|| {
-        format!("late records of \"{id}\" may come until {late} ([epochs] late_window after its end at {end}) and would be rejected")
+        format!("late records of \"{id}\" may come until {late} ([epochs] late_window, with the overlap, after its end at {end}) and would be rejected, or lack its token")
     })
 }
 
