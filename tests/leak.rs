@@ -170,6 +170,13 @@ fn search_everything(policy: &str, mut marks: Marks, payloads: Vec<String>) {
     let broker = shared();
     let deployment = Deployment::new(broker, 1);
     deployment.policy(policy);
+    // Within the overlap of a rotation, so that every token has one of the epoch before beside it.
+    deployment.keyring(&[
+        ("2026-10", "2026-10-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    let overlap = "version = 1\n[epochs]\noverlap = \"7d\"\nseal_previous = true\n";
+    deployment.edit("keyring.toml", "version = 1\n", overlap);
     // librdkafka tells all it does, too.
     let config = std::fs::read_to_string(deployment.path("cdrveil.toml")).unwrap();
     let talkative = config.replace("[kafka.properties]", "[kafka.properties]\n\"debug\" = \"all\"");
@@ -235,6 +242,12 @@ fn search_everything(policy: &str, mut marks: Marks, payloads: Vec<String>) {
         );
     }
     assert!(outputs > messages, "{outputs} outputs of {messages} messages");
+    let public = broker.read_all(&deployment.public, Isolation::Committed);
+    let beside = |record: &Rec| memchr::memmem::find(&bytes_of(record), b"2026-10.").is_some();
+    assert!(
+        !public.is_empty() && public.iter().all(beside),
+        "the columns of the overlap were searched"
+    );
 
     // The markers were really sent, and an authorised reader gets them back.
     let raw: Vec<u8> = broker
