@@ -209,6 +209,8 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys",
         "explain",
         "tokens",
+        "man",
+        "completions",
         "keys new",
         "keys list",
         "keys check",
@@ -250,6 +252,8 @@ fn every_verb_helps_and_wrong_use_ends_with_64() {
         "keys destroy",
         "keys destroy",
         "check +447700900001",
+        "man",
+        "completions tcsh",
     ] {
         let ran = place.run(words);
         assert_eq!(ran.code, 64, "{words}: {}", ran.err);

@@ -4,10 +4,12 @@
 
 mod apply;
 mod check;
+mod completions;
 mod demo;
 mod explain;
 mod keys;
 mod learn;
+mod man;
 mod memory;
 mod open;
 mod outputs;
@@ -86,6 +88,10 @@ enum Verb {
     Learn(learn::Args),
     /// Show the policy as a table, and what it does to records from a file or stdin
     Explain(explain::Args),
+    /// Write a manual page for every verb
+    Man(man::Args),
+    /// Print what a shell needs to complete verbs and options
+    Completions(completions::Args),
 }
 
 /// The program: arguments to exit code.
@@ -122,6 +128,8 @@ pub fn main() -> ExitCode {
         Verb::Tokens(args) => tokens::run(&args),
         Verb::Learn(args) => learn::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Man(args) => man::run(&args),
+        Verb::Completions(args) => completions::run(&args),
     };
     exit.into()
 }
