@@ -5,6 +5,7 @@
 
 mod decks;
 mod keyring;
+mod manager;
 mod register;
 mod topics;
 
@@ -190,7 +191,8 @@ pub async fn run(
         rating: Arc::clone(&rating),
     };
     let lanes = Lanes::start(&config, &view, &swapped, &stop, &telemetry).map_err(DaemonError::System)?;
-    let [orders, deck_orders] = decks::shared(orders);
+    manager::started();
+    let [orders, deck_orders] = decks::shared(orders, &stop);
     let watch = decks::Watch {
         policy: Arc::clone(&config.policy),
         domain: config.domain.clone(),
@@ -217,6 +219,7 @@ pub async fn run(
     };
     let mut reload = tokio::spawn(watch.run(loaded.content_hash, orders, news));
     let mut probe = tokio::spawn(watch_brokers(Arc::clone(&config.kafka), telemetry.clone()));
+    let mut told_of = tokio::spawn(manager::watch(telemetry.clone()));
     let over = async {
         tokio::select! {
             () = &mut shutdown => Ok(()),
@@ -226,6 +229,7 @@ pub async fn run(
             ended = &mut follow => Err(DaemonError::Helper("the watch over the register", died(ended))),
             ended = end_of(&mut redeck) => Err(DaemonError::Helper("the watch over the rate deck", died(ended))),
             ended = &mut probe => Err(DaemonError::Helper("the watch over the brokers", died(ended))),
+            ended = &mut told_of => Err(DaemonError::Helper("what the service manager is told", died(ended))),
         }
     };
     let outcome = lanes
@@ -237,6 +241,7 @@ pub async fn run(
         redeck.abort();
     }
     probe.abort();
+    told_of.abort();
     let _ = stop_http.send(());
     if let Err(error) = http.finished(Duration::from_secs(2)).await {
         tracing::warn!(%error, "the HTTP listener had failed");
@@ -277,6 +282,7 @@ async fn await_brokers(config: &Config) -> Result<ClusterView, DaemonError> {
     let limit = config.kafka.start_timeout();
     let began = Instant::now();
     loop {
+        manager::waiting(config.kafka.brokers());
         match describe(config, Duration::from_secs(5).min(limit)).await {
             Ok(view) => return Ok(view),
             Err(error) if began.elapsed() >= limit => {
@@ -399,6 +405,7 @@ impl Lanes {
         };
         telemetry.drain();
         stop.store(true, Ordering::Relaxed);
+        manager::stopping(drain);
         if let Err(error) = &outcome {
             tracing::error!(%error, "stopping");
         } else {

@@ -101,6 +101,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rlibphonenumber", &["number/library", "number/settings"]),
     ("axum", &["admin/"]),
     ("clap", &["cli/"]),
+    ("sd_notify", &["daemon/manager"]),
 ];
 
 /// Rooms, and parts of one, where time, keys and randomness of a result are arguments.

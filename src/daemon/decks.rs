@@ -4,6 +4,7 @@
 //! whatever else happens, the running one stays.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,12 +14,16 @@ use crate::cdr::policy::Policy;
 use crate::cdr::rating::Rating;
 use crate::cdr::transform::keyed::Keyed;
 use crate::daemon::Order;
+use crate::daemon::manager::Reloading;
 use crate::deckstore::{self, Stamp};
 use crate::pseudonym::keyring::Keyring;
 use crate::telemetry::{DeckFacts, Now, Telemetry};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(3);
+
+/// An order as a watch gets it, held until it was obeyed.
+pub(super) type Reload = Arc<Reloading>;
 
 /// What the watch over deck and lists needs.
 pub(super) struct Watch {
@@ -44,13 +49,13 @@ pub(super) enum Asked {
 }
 
 /// Looks again and again; reads on a thread of its own, because a deck may be large.
-pub(super) async fn run(mut watch: Watch, mut orders: mpsc::Receiver<Order>) {
+pub(super) async fn run(mut watch: Watch, mut orders: mpsc::Receiver<Reload>) {
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let asked = tokio::select! {
-            Some(Order::Reload) = orders.recv() => Asked::Yes,
-            _ = ticks.tick() => Asked::No,
+        let (asked, reload) = tokio::select! {
+            Some(reload) = orders.recv() => (Asked::Yes, Some(reload)),
+            _ = ticks.tick() => (Asked::No, None),
         };
         let looked = tokio::task::spawn_blocking(move || {
             watch.look(asked);
@@ -61,6 +66,7 @@ pub(super) async fn run(mut watch: Watch, mut orders: mpsc::Receiver<Order>) {
             // It panicked, or the daemon stops.
             Err(_) => return,
         }
+        drop(reload);
     }
 }
 
@@ -164,14 +170,19 @@ pub(super) fn facts(rating: &Rating, keyring: &Keyring, domain: &str) -> Vec<Dec
         .collect()
 }
 
-/// Every order to both watches. A watch that has one waiting needs no second.
-pub(super) fn shared(mut orders: mpsc::Receiver<Order>) -> [mpsc::Receiver<Order>; 2] {
+/// Every order to both watches, as one reload. A watch that has one waiting needs no second.
+pub(super) fn shared(
+    mut orders: mpsc::Receiver<Order>,
+    stop: &Arc<AtomicBool>,
+) -> [mpsc::Receiver<Reload>; 2] {
+    let stop = Arc::clone(stop);
     let (one, first) = mpsc::channel(1);
     let (other, second) = mpsc::channel(1);
     tokio::spawn(async move {
         while let Some(Order::Reload) = orders.recv().await {
+            let reload = Reloading::begin(Arc::clone(&stop));
             for watch in [&one, &other] {
-                let _ = watch.try_send(Order::Reload);
+                let _ = watch.try_send(Arc::clone(&reload));
             }
         }
         // Without its sender a watch would take the silence for an order that never comes.

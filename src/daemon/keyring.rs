@@ -9,8 +9,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use super::decks::Reload;
 use super::register::{Guard, Refusal, Said};
-use super::{Order, facts, now_millis};
+use super::{facts, now_millis};
 use crate::cdr::policy::Policy;
 use crate::cdr::transform::keyed::Keyed;
 use crate::keystore::{self, ContentHash, LoadedKeyring};
@@ -54,7 +55,7 @@ impl KeyringWatch {
     pub(super) async fn run(
         mut self,
         loaded: ContentHash,
-        mut orders: mpsc::Receiver<Order>,
+        mut orders: mpsc::Receiver<Reload>,
         mut news: mpsc::Receiver<()>,
     ) {
         let mut seen = loaded;
@@ -62,13 +63,13 @@ impl KeyringWatch {
         let mut ticks = tokio::time::interval(KEYRING_POLL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let why = tokio::select! {
+            let (why, _until_obeyed) = tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Reload) => Why::Ordered,
+                    Some(reload) => (Why::Ordered, Some(reload)),
                     None => std::future::pending().await,
                 },
-                Some(()) = news.recv() => Why::News,
-                _ = ticks.tick() => Why::Time,
+                Some(()) = news.recv() => (Why::News, None),
+                _ = ticks.tick() => (Why::Time, None),
             };
             let changed = content_hash(&self.path).await;
             let asked_for = why == Why::Ordered || changed != Some(seen);

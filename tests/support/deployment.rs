@@ -154,7 +154,15 @@ impl Deployment {
 
     /// Starts `cdrveil run` with that file and more arguments.
     pub fn start_as(&self, file: &str, arguments: &[&str]) -> Daemon {
-        Daemon::spawn(&self.path(file), arguments)
+        self.start_in(file, arguments, &[])
+    }
+
+    /// As [`start_as`](Self::start_as), with more in its environment.
+    pub fn start_in(&self, file: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
+        let mut command = Command::new(PROGRAM);
+        command.arg("run").arg("--config").arg(self.path(file));
+        command.args(arguments).envs(environment.iter().copied());
+        Daemon::spawn(&mut command)
     }
 
     /// Runs another verb to its end.
@@ -257,12 +265,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn spawn(config: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .arg("run")
-            .arg("--config")
-            .arg(config)
-            .args(arguments)
+    /// Starts `cdrveil run`, however it is told to.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
