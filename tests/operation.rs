@@ -1,7 +1,10 @@
-//! What those who run the daemon rely on: the service manager's words, rolling restarts, short starts and stops.
+//! What those who run the daemon rely on: the service manager's words, rolling restarts, short starts and stops,
+//! and that the compose file's services do what they are there for.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 #![allow(clippy::print_stdout)] // what a run showed
 
+#[path = "operation/compose.rs"]
+mod compose;
 #[path = "operation/service_manager.rs"]
 mod service_manager;
 mod support;
@@ -9,6 +12,7 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use compose::the_compose_file_s_services_do_their_work;
 use service_manager::{
     a_start_without_a_broker_is_told_and_may_take_its_time, the_service_manager_hears_of_every_step,
 };
@@ -29,6 +33,7 @@ fn main() {
         a_start_without_a_broker_is_told_and_may_take_its_time,
         a_rolling_restart_moves_no_partition_of_others,
         starts_and_stops_under_load_are_short_and_lose_nothing,
+        the_compose_file_s_services_do_their_work,
     ]
 }
 

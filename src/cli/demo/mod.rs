@@ -5,6 +5,7 @@
 //! acts transactions, so the demo runs at-least-once.
 
 mod calls;
+mod feed;
 mod layout;
 mod pace;
 mod viewer;
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -28,13 +29,13 @@ use crate::cli::{Exit, complain, complain_of};
 use crate::config::{BrokerKind, Config};
 use crate::daemon::{self, DaemonError};
 use crate::kafka::embedded::Embedded;
-use crate::kafka::{Kafka, KafkaError, Outgoing, ProduceError, Sink, SinkMode};
+use crate::kafka::{Kafka, KafkaError, Sink, SinkMode};
 use crate::pseudonym::mac::EpochKey;
 use crate::seal::opener::Opener;
 use crate::telemetry::Totals;
 use crate::telemetry::log::{self, LogLevel};
 
-use calls::Calls;
+use feed::generate;
 use layout::terminal_width;
 use viewer::Viewer;
 
@@ -61,6 +62,9 @@ pub(super) struct Args {
     /// Where /metrics and /api/v1/status listen (port 0: any free one)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
+    /// Only make the calls, onto cdr.raw of these brokers, for a daemon that runs by itself
+    #[arg(long, value_name = "BROKERS", conflicts_with = "listen")]
+    produce_to: Option<String>,
     /// Log level: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log_level: LogLevel,
@@ -71,6 +75,9 @@ pub(super) fn run(args: &Args) -> Exit {
         level: args.log_level,
         ..log::LogSettings::default()
     });
+    if let Some(brokers) = &args.produce_to {
+        return feed::run(brokers, args.rate, args.seconds);
+    }
     match demo(args) {
         Ok(totals) => {
             complain(format!("demo ended: {totals}"));
@@ -138,7 +145,7 @@ fn demo(args: &Args) -> Result<Totals, Failure> {
     let threads = [
         thread::spawn({
             let (stop, rate) = (Arc::clone(&stop), args.rate);
-            move || generate(generator, rate, &stop)
+            move || generate(generator, PARTITIONS, rate, &stop)
         }),
         thread::spawn({
             let stop = Arc::clone(&stop);
@@ -257,35 +264,6 @@ fn introduce(address: SocketAddr, brokers: &str, columns: &str, appended: &str) 
     println!("their topics; they are opened here with the demo's own age identity). The first");
     println!("come when the daemon and this viewer have joined their groups: 3 to 5 seconds.");
     println!();
-}
-
-/// Produces calls at an even rate until told to stop.
-fn generate(mut sink: Sink, rate: u32, stop: &AtomicBool) {
-    let mut calls = Calls::new();
-    let began = Instant::now();
-    let mut made = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
-        let due = (began.elapsed().as_secs_f64() * f64::from(rate)) as u64;
-        let now = Timestamp::now();
-        while made < due {
-            let row = calls.row(now);
-            let record = Outgoing {
-                topic: 0,
-                partition: (made % PARTITIONS as u64) as i32,
-                timestamp: Some(now.as_millisecond()),
-                key: None,
-                value: row.as_bytes(),
-                headers: &[],
-            };
-            match sink.produce(&record) {
-                Ok(()) => made += 1,
-                Err(ProduceError::QueueFull) => sink.poll(Duration::from_millis(10)),
-                Err(error) => return tracing::error!(%error, "the generator stops"),
-            }
-        }
-        sink.poll(Duration::from_millis(5));
-    }
-    let _ = sink.flush(Duration::from_secs(2));
 }
 
 fn watch(mut viewer: Viewer, stop: &AtomicBool) {
