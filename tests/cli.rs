@@ -5,6 +5,8 @@
 mod apply;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/deploy.rs"]
+mod deploy;
 #[path = "cli/explain.rs"]
 mod explain;
 #[path = "cli/keys.rs"]
