@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cdrveil::cdr::transform::keyed::Keyed;
 use cdrveil::engine::{Engine, Output, Payload};
 use cdrveil::pseudonym::epoch::EventTime;
 use cdrveil::pseudonym::keyring::{KeyEntry, Keyring, Overlap, Status};
@@ -158,8 +159,9 @@ fn records_in_an_overlap_allocate_nothing() {
     for (policy, record) in csv.into_iter().chain([json]) {
         let mut policy = Arc::into_inner(policy).unwrap();
         policy.carry(overlap.carriers()).unwrap();
+        let keyed = Keyed::new(&policy, Arc::clone(&keyring), "billing");
         let mut engine = records::engine_of(Arc::new(policy));
-        engine.rekey(Arc::clone(&keyring));
+        engine.rekey(Arc::new(keyed));
         let payloads: Vec<_> = (0..WARM_UP).map(record).collect();
         none_by(engine, &payloads, [COUNTED, 0]);
     }

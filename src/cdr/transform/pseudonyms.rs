@@ -231,7 +231,11 @@ impl Pseudonyms {
             return Ok(());
         };
         let value = self.canonical(at);
-        let key = self.keyed.macs.mac(epoch, mac as usize).ok_or(Reason::EpochTooOld)?;
+        let key = self
+            .keyed
+            .macs
+            .mac(epoch, mac as usize)
+            .ok_or(Reason::EpochTooOld)?;
         let tag = match (how.scope, served) {
             (Scope::Domain, _) => key.domain(value),
             (Scope::Pairwise { .. }, Identity::Value { at, .. }) => key.pairwise(self.canonical(at), value),
