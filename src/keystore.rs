@@ -7,6 +7,8 @@
 pub mod destruction;
 mod epochs;
 mod material;
+pub mod root;
+mod snapshot;
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,14 +19,16 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+pub use self::snapshot::ContentHash;
 use crate::keystore::epochs::EpochSettings;
 pub use crate::keystore::epochs::OverlapPlaces;
-use crate::keystore::material::{Material, Outside};
+use crate::keystore::material::{Kind, Material, Outside};
+use crate::keystore::root::{RootInUse, RootSettings};
+use crate::keystore::snapshot::{Bytes, Missing, Snapshot};
 use crate::pseudonym::edit::EditRefused;
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::keyring::{self, Epoch, KeyEntry, Keyring, KeyringFault, Overlap, Status, faults};
-use crate::pseudonym::mac::{EpochKey, Kcv, sha256};
-use crate::secret::Secret;
+use crate::pseudonym::mac::{EpochKey, Kcv};
 use crate::settings::{Fault, Source};
 
 /// A keyring that was read, with what is worth knowing about where it came from.
@@ -35,8 +39,10 @@ pub struct LoadedKeyring {
     /// What [`content_hash`] gives for as long as nothing changes.
     pub content_hash: ContentHash,
     /// Where each key's material comes from, in the keyring's order: `file 2026-11.key`,
-    /// `credential cdr-key`, `exec vault`, or `-` when destroyed.
+    /// `credential cdr-key`, `exec vault`, `pkcs11:token/label`, or `-` when destroyed.
     pub sources: Vec<String>,
+    /// The roots in tokens that keys are derived from.
+    pub roots: Vec<RootInUse>,
     /// Where each key's `activate_at` is written, in the keyring's order, to say something of it.
     pub starts: Vec<Fault>,
     /// Where the overlap is written, to say something of it.
@@ -74,11 +80,8 @@ fn refusal(
     }
 }
 
-/// Hash over the keyring file and the `file` and `credential` material it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentHash([u8; 32]);
-
-/// Reads and checks a keyring file; runs its `exec` commands (each at most 10 s, one after the other).
+/// Reads and checks a keyring file; runs its `exec` commands and has tokens derive its keys (each command and each
+/// root at most 10 s, one after the other).
 ///
 /// # Errors
 ///
@@ -119,7 +122,7 @@ impl Outline {
     }
 }
 
-/// Reads a keyring file alone: no material, no command.
+/// Reads a keyring file alone: no material, no command, no token.
 ///
 /// # Errors
 ///
@@ -155,6 +158,7 @@ pub fn outline_strictly(path: &Path) -> Result<Outline, Vec<Fault>> {
             found.push(source.fault(settings.id.span(), message));
         }
     }
+    found.extend(root::faults(&source, &file));
     let known: Vec<KeyEntry> = entries.iter().map(|(entry, _)| entry.clone()).collect();
     for fault in keyring::faults(&known) {
         match entries.get(fault.entry) {
@@ -209,7 +213,7 @@ fn outlined(
     entries.sort_by_key(|(entry, _)| entry.activate_at);
     let sources = entries
         .iter()
-        .map(|(_, settings)| settings.source_text())
+        .map(|(_, settings)| settings.source_text(file))
         .collect();
     let start = |(_, settings): &(_, &KeySettings)| source.fault(settings.activate_at.span(), "");
     let starts = entries.iter().map(start).collect();
@@ -225,7 +229,7 @@ fn outlined(
     })
 }
 
-/// As [`outline`], with a look at each key's material; runs `exec` commands.
+/// As [`outline`], with a look at each key's material; runs `exec` commands and opens tokens.
 ///
 /// # Errors
 ///
@@ -233,7 +237,8 @@ fn outlined(
 pub fn look(path: &Path) -> Result<Outline, Vec<Fault>> {
     let outside = Outside::from_environment();
     let mut outline = outline(path)?;
-    let snapshot = Snapshot::read(path, &outside);
+    let mut snapshot = Snapshot::read(path, &outside);
+    snapshot.derive(&outside);
     let (Ok(source), Ok(file)) = (&snapshot.source, &snapshot.file) else {
         return Ok(outline);
     };
@@ -251,18 +256,26 @@ pub fn look(path: &Path) -> Result<Outline, Vec<Fault>> {
 }
 
 fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>> {
-    let snapshot = Snapshot::read(path, outside);
+    let mut snapshot = Snapshot::read(path, outside);
     let content_hash = snapshot.hash();
+    snapshot.derive(outside);
     let (source, file) = match (&snapshot.source, &snapshot.file) {
         (Ok(source), Ok(file)) => (source, file),
         (Err(fault), _) | (_, Err(fault)) => return Err(vec![fault.clone()]),
     };
-    let mut found = Vec::new();
+    let mut found = root::faults(source, file);
     let mut read = Vec::new();
     for (at, key) in file.key.iter().enumerate() {
         match checked(source, key, snapshot.materials[at].as_ref(), outside) {
             Ok(entry) => read.push((entry, key.as_ref())),
-            Err(faults) => found.extend(faults),
+            // What is wrong with a root is told once, not for each of its keys.
+            Err(faults) => {
+                for fault in faults {
+                    if !found.contains(&fault) {
+                        found.push(fault);
+                    }
+                }
+            }
         }
     }
     if !read.is_empty() || found.is_empty() {
@@ -280,7 +293,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         return Err(found);
     }
     read.sort_by_key(|(entry, _)| entry.activate_at);
-    let sources = read.iter().map(|(_, key)| key.source_text()).collect();
+    let sources = read.iter().map(|(_, key)| key.source_text(file)).collect();
     let start = |(_, key): &(_, &KeySettings)| source.fault(key.activate_at.span(), "");
     let starts = read.iter().map(start).collect();
     let entries = read.into_iter().map(|(entry, _)| entry).collect();
@@ -289,6 +302,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         keyring: Arc::new(keyring.overlapping(overlap)),
         content_hash,
         sources,
+        roots: root::in_use(file),
         starts,
         overlap: file.epochs.places(source),
         late_window: file.epochs.late_window(),
@@ -303,6 +317,8 @@ struct KeyringFile {
     version: Spanned<u32>,
     #[serde(default)]
     epochs: EpochSettings,
+    #[serde(default)]
+    root: Vec<RootSettings>,
     #[serde(default)]
     key: Vec<Spanned<KeySettings>>,
 }
@@ -355,10 +371,14 @@ impl KeySettings {
         }
     }
 
-    fn source_text(&self) -> String {
-        self.material
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), |material| material.as_ref().to_string())
+    fn source_text(&self, file: &KeyringFile) -> String {
+        let Some(material) = &self.material else {
+            return "-".to_owned();
+        };
+        match self.root().and_then(|name| root::named(file, name)) {
+            Some(root) => root.source_text(),
+            None => material.as_ref().to_string(),
+        }
     }
 }
 
@@ -387,50 +407,6 @@ fn parse(source: &Source) -> Result<KeyringFile, Fault> {
         return Err(source.fault(file.version.span(), message));
     }
     Ok(file)
-}
-
-/// All that is read without running anything, once, so that hash and content agree.
-struct Snapshot {
-    source: Result<Source, Fault>,
-    file: Result<KeyringFile, Fault>,
-    /// One per entry: the bytes, or why there are none; nothing for `exec` and destroyed keys.
-    materials: Vec<Option<Bytes>>,
-}
-
-type Bytes = Result<Secret<Vec<u8>>, String>;
-
-impl Snapshot {
-    fn read(path: &Path, outside: &Outside) -> Self {
-        let source = read(path);
-        let file = source.clone().and_then(|source| parse(&source));
-        let keys = file.as_ref().map_or(&[][..], |file| &file.key);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let read = |key: &Spanned<KeySettings>| {
-            let material = key.as_ref().material.as_ref()?;
-            material.as_ref().read_still(folder, outside)
-        };
-        let materials = keys.iter().map(read).collect();
-        Self {
-            source,
-            file,
-            materials,
-        }
-    }
-
-    fn hash(&self) -> ContentHash {
-        let mut all = Vec::new();
-        match &self.source {
-            Ok(source) => all.extend_from_slice(&sha256(source.text.as_bytes())),
-            Err(fault) => all.extend_from_slice(&sha256(fault.message().as_bytes())),
-        }
-        for material in self.materials.iter().flatten() {
-            match material {
-                Ok(bytes) => all.extend_from_slice(&sha256(bytes.expose())),
-                Err(message) => all.extend_from_slice(&sha256(message.as_bytes())),
-            }
-        }
-        ContentHash(sha256(&all))
-    }
 }
 
 /// One entry with everything checked that does not concern the others.
@@ -504,14 +480,19 @@ fn checked_key(
         return Err(named_though_destroyed(source, settings, material));
     }
     let ran;
-    let bytes = if let Some(bytes) = still {
-        bytes
-    } else {
-        let folder = source.path.parent().unwrap_or(Path::new("."));
-        ran = material.as_ref().run(folder, outside);
-        &ran
+    let bytes = match (still, material.as_ref()) {
+        (Some(bytes), _) => bytes,
+        (None, Material::Kept(origin)) => {
+            let folder = source.path.parent().unwrap_or(Path::new("."));
+            ran = origin.run(folder, Kind::Key, outside).map_err(Missing::Said);
+            &ran
+        }
+        (None, Material::Derived(_)) => return Err(fault(format!("{} was not done", material.as_ref()))),
     };
-    let bytes = bytes.as_ref().map_err(|message| fault(message.clone()))?;
+    let bytes = bytes.as_ref().map_err(|missing| match missing {
+        Missing::Said(message) => fault(message.clone()),
+        Missing::Root(fault) => fault.clone(),
+    })?;
     let key =
         material::parse(bytes).map_err(|weakness| fault(format!("{} {weakness}", material.as_ref())))?;
     Ok(Some(key))

@@ -100,6 +100,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("aes_gcm", &["seal/"]),
     ("rlibphonenumber", &["number/library", "number/settings"]),
     ("axum", &["admin/"]),
+    ("cryptoki", &["keystore/root/token"]),
     ("clap", &["cli/"]),
     ("sd_notify", &["daemon/manager"]),
 ];

@@ -98,6 +98,14 @@ fn report(config: &Config, out: &mut impl Write) -> io::Result<()> {
         keyring.fingerprint()
     )?;
     overlap(keyring, out)?;
+    for root in &config.keyring.roots {
+        let (name, source) = (&root.name, &root.source);
+        writeln!(
+            out,
+            "root       ok  \"{name}\" at {source}, which derives the keys of {}",
+            count(root.epochs, "epoch")
+        )?;
+    }
     let rating = &config.policy.rating;
     let prints = rating.fingerprints(keyring, &config.domain);
     for (content, print) in rating.contents.iter().zip(prints) {

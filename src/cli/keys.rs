@@ -41,12 +41,13 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make a key file and print the [[key]] block to paste into the keyring.
+    /// Make a key and print the [[key]] block to paste into the keyring.
     ///
     /// Draws 32 bytes from the operating system, writes them as one line of hex
     /// to DIR/ID.key (mode 0400, never overwritten) and prints the block, with
     /// its key check value, on stdout: `>> KEYRING` adds it, also to a keyring that
-    /// has no key yet. The other keys need not be readable here.
+    /// has no key yet. The other keys need not be readable here. With --derive a token makes the key out of
+    /// a root that never leaves it, and there is no file.
     New(NewArgs),
     /// List the keys: state, window, key check value, where each comes from, and what the register says. Never shows a key.
     ///
@@ -61,7 +62,7 @@ enum KeysCommand {
     Check(CheckArgs),
     /// Explain an edit of the keyring in words, and whether the running daemon takes it.
     ///
-    /// Reads the two files alone: no key, no command; keys are told apart by their key check values.
+    /// Reads the two files alone: no key, no command, no token; keys are told apart by their key check values.
     /// Exits with 0 when the edit is taken, 1 when it is refused, 78 when a file does not load.
     Diff(DiffArgs),
     /// Destroy a key: wipe its file, leave a tombstone in the keyring, print a certificate.

@@ -133,7 +133,7 @@ proptest! {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         }
         let path = folder.path().join("keyring.toml");
-        let outside = Outside { credentials: None, exec_limit: Duration::from_secs(1) };
+        let outside = Outside { credentials: None, time_limit: Duration::from_secs(1) };
         fs::write(&path, whole()).unwrap();
         let running = load_from(&path, &outside).unwrap().keyring;
         let text = damages.iter().fold(whole(), |text, damage| damaged(&text, damage));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::material::{self, Material};
+use super::material::{self, Kind, Material, Origin};
 use super::{KeySettings, KeyringFile, outline, parse, read};
 use crate::pseudonym::epoch::EpochId;
 use crate::pseudonym::keyring::{Epoch, Status, fingerprint};
@@ -42,11 +42,22 @@ pub enum Kept {
     File(PathBuf),
     /// With systemd or behind a command: people have to empty the source.
     Elsewhere,
+    /// Nowhere: a token makes them again whenever it is asked, for as long as it has the root.
+    Derived(Root),
     /// No material is named: a tombstone.
     Nowhere,
 }
 
-/// The entry of this id, if there is one; reads no key and runs no command.
+/// The root a key is derived from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// As the keyring calls it.
+    pub name: String,
+    /// Other epochs, not destroyed, whose keys need it.
+    pub needed_by: Vec<String>,
+}
+
+/// The entry of this id, if there is one; reads no key, runs no command and opens no token.
 ///
 /// # Errors
 ///
@@ -61,8 +72,19 @@ pub fn candidate(path: &Path, id: EpochId) -> Result<Option<Candidate>, Vec<Faul
     let folder = path.parent().unwrap_or(Path::new("."));
     let kept = match file.key[at].as_ref().material.as_ref().map(Spanned::as_ref) {
         None => Kept::Nowhere,
-        Some(Material::File(name)) => Kept::File(folder.join(name)),
-        Some(Material::Credential(_) | Material::Exec(_)) => Kept::Elsewhere,
+        Some(Material::Kept(Origin::File(name))) => Kept::File(folder.join(name)),
+        Some(Material::Kept(Origin::Credential(_) | Origin::Exec(_))) => Kept::Elsewhere,
+        Some(Material::Derived(root)) => {
+            let keys = file.key.iter().map(Spanned::as_ref);
+            let others = keys.filter(|key| {
+                let needs_it = key.root() == Some(root.as_str()) && key.status() != Status::Destroyed;
+                needs_it && key.id.as_ref() != id.as_str()
+            });
+            Kept::Derived(Root {
+                name: root.clone(),
+                needed_by: others.map(|key| key.id.as_ref().clone()).collect(),
+            })
+        }
     };
     let fingerprint = fingerprint(&outline.epochs, outline.overlap);
     let mut listed = outline.epochs.into_iter().zip(outline.sources);
@@ -92,7 +114,8 @@ pub fn content(path: &Path) -> Content {
     if matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound) {
         return Content::Gone;
     }
-    let bytes = material::open_regular(path).and_then(|(file, _)| material::read_limited(file));
+    let opened = material::open_regular(path, Kind::Key);
+    let bytes = opened.and_then(|(file, _)| material::read_limited(file, Kind::Key));
     match bytes {
         Ok(bytes) => match material::parse(&bytes) {
             Ok(key) => Content::Key(key.kcv()),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: one line of hex, at least 64 digits, that nobody but its owner
 //! can read and that looks like a random source's output. Nothing else is a key.
+//! What a token derives is brought into the same form (`root`).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -23,17 +24,26 @@ use crate::pseudonym::mac::{EpochKey, MIN_KEY_BYTES};
 use crate::secret::Secret;
 use crate::settings::{Fault, without_secrets};
 
-/// How long an `exec` command may take.
-const EXEC_LIMIT: Duration = Duration::from_secs(10);
+/// How long an `exec` command, or a token with all its keys, may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// More than any key: what is longer is something else.
 const MAX_BYTES: u64 = 16 * 1024;
 /// Fewer distinct values than a random 32 bytes shows in 1e15 tries.
 const MIN_DISTINCT: usize = 12;
 const STDERR_LINES: usize = 3;
 
-/// `material` as typed: exactly one of the three.
+/// `material` as typed: exactly one of the four.
 #[derive(Debug)]
 pub(super) enum Material {
+    /// Its bytes are kept somewhere.
+    Kept(Origin),
+    /// A token makes it from the root of this name.
+    Derived(String),
+}
+
+/// Where a secret is kept.
+#[derive(Debug)]
+pub(super) enum Origin {
     /// A file, relative to the keyring file.
     File(PathBuf),
     /// A systemd credential (systemd.exec(5), LoadCredential=).
@@ -42,37 +52,96 @@ pub(super) enum Material {
     Exec(Vec<String>),
 }
 
-impl<'de> Deserialize<'de> for Material {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MaterialVisitor)
+/// What is kept there: messages advise by it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Key,
+    Pin,
+}
+
+impl Kind {
+    fn cure_for_missing(self) -> &'static str {
+        match self {
+            Self::Key => "put the key there, or make one with `cdrveil keys new`",
+            Self::Pin => "put the token's user PIN there (mode 0400)",
+        }
+    }
+
+    fn cure_for_seen(self) -> &'static str {
+        match self {
+            Self::Key => "make a new key if anyone could have read it",
+            Self::Pin => "change the token's PIN if anyone could have read it",
+        }
+    }
+
+    fn shape(self) -> &'static str {
+        match self {
+            Self::Key => "a key is one line of hex",
+            Self::Pin => "a PIN is one line",
+        }
     }
 }
 
-const MATERIAL: &str =
-    "material is one of { file = \"...\" }, { credential = \"...\" } or { exec = [\"...\"] }";
+impl<'de> Deserialize<'de> for Material {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = MaterialVisitor {
+            one_of: "material is one of { file = \"...\" }, { credential = \"...\" }, { exec = [\"...\"] } or { derive = \"...\" }",
+            inline: "a key itself",
+        };
+        deserializer.deserialize_any(visitor)
+    }
+}
+
+/// `pin` as typed: a secret like the others, and never derived.
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let one_of = "pin is one of { file = \"...\" }, { credential = \"...\" } or { exec = [\"...\"] }";
+        let visitor = MaterialVisitor {
+            one_of,
+            inline: "a PIN itself",
+        };
+        match deserializer.deserialize_any(visitor)? {
+            Material::Kept(origin) => Ok(origin),
+            Material::Derived(_) => Err(de::Error::custom(one_of)),
+        }
+    }
+}
 
 /// By hand, because serde's own messages would show key bytes pasted here by mistake.
-struct MaterialVisitor;
+struct MaterialVisitor {
+    one_of: &'static str,
+    inline: &'static str,
+}
+
+impl MaterialVisitor {
+    fn inline<E: de::Error>(&self) -> E {
+        let Self { one_of, inline } = self;
+        E::custom(format!("{one_of}; {inline} never stands in the keyring file"))
+    }
+}
 
 impl<'de> Visitor<'de> for MaterialVisitor {
     type Value = Material;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MATERIAL)
+        f.write_str(self.one_of)
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<Material, E> {
-        Err(E::custom(format!(
-            "{MATERIAL}; a key itself never stands in the keyring file"
-        )))
+        Err(self.inline())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Material, E> {
+        Err(self.inline())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Material, A::Error> {
-        let wrong = || de::Error::custom(MATERIAL);
+        let wrong = || de::Error::custom(self.one_of);
         let material = match map.next_key::<String>()?.as_deref() {
-            Some("file") => Material::File(map.next_value()?),
-            Some("credential") => Material::Credential(map.next_value()?),
-            Some("exec") => Material::Exec(map.next_value::<Words>()?.0),
+            Some("file") => Material::Kept(Origin::File(map.next_value()?)),
+            Some("credential") => Material::Kept(Origin::Credential(map.next_value()?)),
+            Some("exec") => Material::Kept(Origin::Exec(map.next_value::<Words>()?.0)),
+            Some("derive") => Material::Derived(map.next_value()?),
             _ => return Err(wrong()),
         };
         match map.next_key::<String>()? {
@@ -109,7 +178,7 @@ impl<'de> Deserialize<'de> for Words {
 
 /// How it is called in messages and lists; an `exec`'s arguments may hold secrets and are
 /// not shown, nor is a key that was written where its file's name belongs.
-impl fmt::Display for Material {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (source, name) = match self {
             Self::File(path) => ("file", path.display().to_string()),
@@ -120,63 +189,79 @@ impl fmt::Display for Material {
     }
 }
 
+impl fmt::Display for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(origin) => origin.fmt(f),
+            Self::Derived(root) => write!(f, "derive {}", without_secrets(root)),
+        }
+    }
+}
+
 /// What comes from outside the files.
 pub(super) struct Outside {
     /// `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
-    pub exec_limit: Duration,
+    pub time_limit: Duration,
 }
 
 impl Outside {
     pub(super) fn from_environment() -> Self {
         Self {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-            exec_limit: EXEC_LIMIT,
+            time_limit: TIME_LIMIT,
         }
     }
 }
 
-impl Material {
+impl Origin {
     /// The bytes of what can be read without running anything; `None` for `exec`.
     pub(super) fn read_still(
         &self,
         folder: &Path,
+        kind: Kind,
         outside: &Outside,
     ) -> Option<Result<Secret<Vec<u8>>, String>> {
         let read = match self {
-            Self::File(path) => read_file(&folder.join(path)),
-            Self::Credential(name) => read_credential(name, outside),
+            Self::File(path) => read_file(&folder.join(path), kind),
+            Self::Credential(name) => read_credential(name, kind, outside),
             Self::Exec(_) => return None,
         };
         Some(read.map_err(|message| format!("{self} {message}")))
     }
 
     /// The bytes an `exec` command prints; the other sources as [`Self::read_still`].
-    pub(super) fn run(&self, folder: &Path, outside: &Outside) -> Result<Secret<Vec<u8>>, String> {
+    pub(super) fn run(
+        &self,
+        folder: &Path,
+        kind: Kind,
+        outside: &Outside,
+    ) -> Result<Secret<Vec<u8>>, String> {
         match self {
             Self::Exec(words) => {
-                let output = run_command(words, folder, outside.exec_limit);
+                let output = run_command(words, folder, kind, outside.time_limit);
                 output.map_err(|message| format!("{self} {message}"))
             }
             Self::File(_) | Self::Credential(_) => self
-                .read_still(folder, outside)
+                .read_still(folder, kind, outside)
                 .unwrap_or_else(|| Err(format!("{self} cannot be read"))),
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<Secret<Vec<u8>>, String> {
-    let (file, metadata) = open_regular(path)?;
+fn read_file(path: &Path, kind: Kind) -> Result<Secret<Vec<u8>>, String> {
+    let (file, metadata) = open_regular(path, kind)?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
+        let cure = kind.cure_for_seen();
         return Err(format!(
-            "is open to group or others (mode {mode:04o}): chmod 0400 it, and make a new key if anyone could have read it"
+            "is open to group or others (mode {mode:04o}): chmod 0400 it, and {cure}"
         ));
     }
-    read_limited(file)
+    read_limited(file, kind)
 }
 
-pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
+pub(super) fn open_regular(path: &Path, kind: Kind) -> Result<(File, Metadata), String> {
     // NOFOLLOW: checked and read is one file; NONBLOCK: a pipe does not hang the start.
     let opened = OpenOptions::new()
         .read(true)
@@ -186,7 +271,7 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
         if error.raw_os_error() == Some(libc::ELOOP) {
             "is a symlink, which can be pointed elsewhere: name the file itself (in a Kubernetes secret mounted as a folder that is \"..data/NAME\"; only the last part must not be a symlink)".to_owned()
         } else if error.kind() == ErrorKind::NotFound {
-            format!("cannot be read: {error}: put the key there, or make one with `cdrveil keys new`")
+            format!("cannot be read: {error}: {}", kind.cure_for_missing())
         } else {
             format!("cannot be read: {error}")
         }
@@ -201,7 +286,7 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
 }
 
 /// systemd guards the directory itself; the files' group bits may show an ACL's mask.
-fn read_credential(name: &str, outside: &Outside) -> Result<Secret<Vec<u8>>, String> {
+fn read_credential(name: &str, kind: Kind, outside: &Outside) -> Result<Secret<Vec<u8>>, String> {
     let plain = Path::new(name)
         .components()
         .map(Component::as_os_str)
@@ -213,23 +298,26 @@ fn read_credential(name: &str, outside: &Outside) -> Result<Secret<Vec<u8>>, Str
         return Err("cannot be read: $CREDENTIALS_DIRECTORY is not set; start cdrveil by systemd with LoadCredential= or LoadCredentialEncrypted=".to_owned());
     };
     let file = File::open(folder.join(name)).map_err(|error| format!("cannot be read: {error}"))?;
-    read_limited(file)
+    read_limited(file, kind)
 }
 
-pub(super) fn read_limited(file: impl Read) -> Result<Secret<Vec<u8>>, String> {
+pub(super) fn read_limited(file: impl Read, kind: Kind) -> Result<Secret<Vec<u8>>, String> {
     let mut bytes = Vec::with_capacity(256);
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.expose().len() as u64 > MAX_BYTES {
-        return Err(format!(
-            "is longer than {MAX_BYTES} bytes: a key is one line of hex"
-        ));
+        return Err(format!("is longer than {MAX_BYTES} bytes: {}", kind.shape()));
     }
     Ok(bytes)
 }
 
-fn run_command(words: &[String], folder: &Path, limit: Duration) -> Result<Secret<Vec<u8>>, String> {
+fn run_command(
+    words: &[String],
+    folder: &Path,
+    kind: Kind,
+    limit: Duration,
+) -> Result<Secret<Vec<u8>>, String> {
     let [program, arguments @ ..] = words else {
         return Err("names no command".to_owned());
     };
@@ -252,8 +340,8 @@ fn run_command(words: &[String], folder: &Path, limit: Duration) -> Result<Secre
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
     let deadline = Instant::now() + limit;
-    let stdout = read_aside(child.stdout.take());
-    let stderr = read_aside(child.stderr.take());
+    let stdout = read_aside(child.stdout.take(), kind);
+    let stderr = read_aside(child.stderr.take(), kind);
     let finished = (|| {
         let stdout = stdout.recv_timeout(left(deadline)).ok()?;
         let stderr = stderr.recv_timeout(left(deadline)).ok()?;
@@ -274,10 +362,16 @@ fn run_command(words: &[String], folder: &Path, limit: Duration) -> Result<Secre
 }
 
 /// Reads a pipe on its own thread, so that neither a full stderr nor a silent stdout can hang us.
-fn read_aside(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Result<Secret<Vec<u8>>, String>> {
+fn read_aside(
+    pipe: Option<impl Read + Send + 'static>,
+    kind: Kind,
+) -> mpsc::Receiver<Result<Secret<Vec<u8>>, String>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let read = pipe.map_or_else(|| Err("has no output".to_owned()), read_limited);
+        let read = pipe.map_or_else(
+            || Err("has no output".to_owned()),
+            |pipe| read_limited(pipe, kind),
+        );
         // Nobody listens any more after the time limit.
         let _ = sender.send(read);
     });

@@ -41,7 +41,7 @@ impl Folder {
     fn outside(&self) -> Outside {
         Outside {
             credentials: Some(self.path("credentials")),
-            exec_limit: Duration::from_secs(10),
+            time_limit: Duration::from_secs(10),
         }
     }
 
@@ -290,7 +290,7 @@ fn bad_material_is_refused_with_its_place_and_what_to_do() {
         ("{}", "5:12: material is one of"),
         (
             "\"9c0f4dd1\"",
-            "5:12: material is one of { file = \"...\" }, { credential = \"...\" } or { exec = [\"...\"] }; a key itself never stands",
+            "5:12: material is one of { file = \"...\" }, { credential = \"...\" }, { exec = [\"...\"] } or { derive = \"...\" }; a key itself never stands",
         ),
     ];
     for (material, expected) in cases {
@@ -460,7 +460,7 @@ fn a_command_that_does_not_end_is_stopped() {
     folder.write("keyring.toml", &one_key(r#"{ exec = ["sleep", "60"] }"#), 0o644);
     let outside = Outside {
         credentials: None,
-        exec_limit: Duration::from_millis(50),
+        time_limit: Duration::from_millis(50),
     };
     let found = load_from(&folder.path("keyring.toml"), &outside).unwrap_err();
     assert_eq!(
@@ -475,7 +475,7 @@ fn a_credential_without_systemd_says_how_to_get_one() {
     folder.write("keyring.toml", &one_key(r#"{ credential = "cdr-key" }"#), 0o644);
     let outside = Outside {
         credentials: None,
-        exec_limit: Duration::from_secs(1),
+        time_limit: Duration::from_secs(1),
     };
     let found = load_from(&folder.path("keyring.toml"), &outside).unwrap_err();
     let expected = "key \"2026-11\": credential cdr-key cannot be read: $CREDENTIALS_DIRECTORY is not set";

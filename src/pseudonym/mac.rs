@@ -2,6 +2,7 @@
 //! `hmac`, `hkdf` and `sha2`.
 //!
 //! ```text
+//! K_epoch = at least 32 random bytes, or HMAC-SHA256(root, "cdrveil/v1/epoch" | lp(epoch id)) by a token
 //! K_field = HKDF-Expand-SHA256(K_epoch, "cdrveil/v1/pseudonym" | lp(domain) | lp(kind), 32)
 //! message = 0x01 | lp(value)   or 0x02 | lp(served) | lp(value)   or 0x03 | lp(record id) | lp(value)
 //! mac     = HMAC-SHA256(K_field, message)[0..16]
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256, compress256};
 use thiserror::Error;
 use zeroize::Zeroize;
 
+use crate::pseudonym::epoch::EpochId;
 use crate::secret::{Secret, keep_from_swap};
 
 /// Bytes an epoch key has at least.
@@ -31,6 +33,7 @@ pub const CONSTRUCTION: &str = "cdrveil/v1";
 
 const PSEUDONYM_LABEL: &[u8] = b"cdrveil/v1/pseudonym";
 const KCV_LABEL: &[u8] = b"cdrveil/v1/kcv";
+const EPOCH_LABEL: &[u8] = b"cdrveil/v1/epoch";
 
 const SCOPE_DOMAIN: u8 = 1;
 const SCOPE_PAIRWISE: u8 = 2;
@@ -128,6 +131,13 @@ impl EpochKey {
         }
         message.zeroize();
     }
+}
+
+/// What a root is asked to authenticate: its HMAC-SHA256 of this is the key of that epoch.
+pub fn derivation_message(epoch: &EpochId) -> Vec<u8> {
+    let mut id = [0; 1 + MAX_LP];
+    let end = push_lp(&mut id, 0, epoch.as_bytes());
+    [EPOCH_LABEL, &id[..end]].concat()
 }
 
 /// Key material of fewer than [`MIN_KEY_BYTES`].

@@ -16,7 +16,15 @@ const EXAMPLES: [&str; 8] = [
     "extensions",
 ];
 /// Keys that mean something beside others only, as the lines themselves say.
-const BESIDE_OTHERS: [&str; 6] = ["maps.zone", "optional", "records", "when", "column", "columns"];
+const BESIDE_OTHERS: [&str; 7] = [
+    "maps.zone",
+    "optional",
+    "records",
+    "when",
+    "column",
+    "columns",
+    "name",
+];
 
 #[test]
 fn every_commented_out_key_is_accepted_and_says_its_default() {
@@ -131,6 +139,12 @@ fn every_key_is_in_the_sample_files() {
         ("keyring.toml", "version = 1", "version = 1\nzzz = 1"),
         ("keyring.toml", "[epochs]", "[epochs]\nzzz = 1"),
         ("keyring.toml", "id = \"2026-11\"", "id = \"2026-11\"\nzzz = 1"),
+        ("keyring.toml", "# [[root]]\n", "[[root]]\nzzz = 1\n"),
+        (
+            "keyring.toml",
+            "# [[root]]\n# name = \"hsm-root\"\n# pkcs11 = {",
+            "[[root]]\nname = \"hsm-root\"\npkcs11 = { zzz = 1,",
+        ),
     ] {
         let place = Place::new();
         place.edit(file, old, new);

@@ -111,7 +111,7 @@ pub(super) fn destroy(args: &DestroyArgs, now: Timestamp, terminal: &mut Termina
 fn files(args: &DestroyArgs, condemned: &Candidate) -> Result<Vec<PathBuf>, String> {
     let named = match &condemned.kept {
         Kept::File(file) => Some(file.clone()),
-        Kept::Elsewhere => None,
+        Kept::Elsewhere | Kept::Derived(_) => None,
         // The place where `keys new` puts it: a tombstone may be older than its file here.
         Kept::Nowhere => Some(beside(&args.path.keyring, args.id)).filter(|file| holds(file, condemned)),
     };
@@ -194,10 +194,20 @@ fn confirmed(condemned: &Candidate, terminal: &mut Terminal<'_>) -> io::Result<b
     let epoch = &condemned.epoch;
     let (id, kcv) = (epoch.id(), or_dash(epoch.kcv()));
     let (from, end) = (epoch.activate_at(), or_dash(epoch.ends_at()));
+    let what = match &condemned.kept {
+        // Saying more would be untrue.
+        Kept::Derived(root) => format!(
+            "cdrveil takes it no more, and its late or replayed records are rejected; whoever may use the root\n\
+             \"{}\" can derive it again until the root is destroyed in its token.",
+            root.name
+        ),
+        Kept::File(_) | Kept::Elsewhere | Kept::Nowhere => {
+            "its tokens can never be made again, and its late or replayed records are rejected.".to_owned()
+        }
+    };
     write!(
         terminal.stderr,
-        "This destroys the key \"{id}\" (kcv {kcv}, calls from {from} to {end}) for ever:\n\
-         its tokens can never be made again, and its late or replayed records are rejected.\n\
+        "This destroys the key \"{id}\" (kcv {kcv}, calls from {from} to {end}) for ever:\n{what}\n\
          Type the id to go on: "
     )?;
     terminal.stderr.flush()?;
@@ -276,7 +286,8 @@ fn certify(
             "time": now.to_string(),
             "host": host,
             "source": condemned.source,
-            "source_is_elsewhere": condemned.kept == Kept::Elsewhere,
+            "source_is_elsewhere": matches!(condemned.kept, Kept::Elsewhere | Kept::Derived(_)),
+            "can_be_derived_again": matches!(condemned.kept, Kept::Derived(_)),
             "files": files.collect::<Vec<_>>(),
             "keyring": args.path.keyring,
             "fingerprint_before": condemned.fingerprint,
@@ -296,11 +307,19 @@ fn certify(
     for (file, outcome) in &done.wiped {
         line("file", format!("{} {}", file.display(), word(*outcome)))?;
     }
-    if condemned.kept == Kept::Elsewhere {
-        line(
+    match &condemned.kept {
+        Kept::Elsewhere => line(
             "source",
             format!("{} (not in reach of cdrveil)", condemned.source),
-        )?;
+        )?,
+        Kept::Derived(_) => line(
+            "source",
+            format!(
+                "{} (not in reach of cdrveil: the key can be derived again until this root is destroyed)",
+                condemned.source
+            ),
+        )?,
+        Kept::File(_) | Kept::Nowhere => {}
     }
     line("keyring", args.path.keyring.display().to_string())?;
     line("before", condemned.fingerprint.clone())?;
@@ -321,12 +340,30 @@ fn what_is_left(condemned: &Candidate, done: &Done, stderr: &mut dyn Write) -> i
             "  - tell the register, or an instance with a copy of the key takes it again: run this with --config"
         )?;
     }
-    if condemned.kept == Kept::Elsewhere {
-        let source = &condemned.source;
-        writeln!(
+    let source = &condemned.source;
+    match &condemned.kept {
+        Kept::Elsewhere => writeln!(
             stderr,
             "  - delete the key at its source ({source}), with every version kept there"
-        )?;
+        )?,
+        Kept::Derived(root) if root.needed_by.is_empty() => {
+            return writeln!(
+                stderr,
+                "  - give this keyring to every other instance\n  \
+                   - destroy the root ({source}) in every token that has it, and the tokens' backups: only then is\n    \
+                     this key gone. No other key of this keyring needs it"
+            );
+        }
+        Kept::Derived(root) => {
+            return writeln!(
+                stderr,
+                "  - give this keyring to every other instance\n  \
+                   - destroy the root ({source}) in every token that has it, and the tokens' backups: only then is\n    \
+                     this key gone. Not before they are destroyed, too, that need it: {}",
+                root.needed_by.join(", ")
+            );
+        }
+        Kept::File(_) | Kept::Nowhere => {}
     }
     writeln!(
         stderr,

@@ -1,7 +1,7 @@
 //! `cdrveil keys diff`: what an edit of the keyring means, in words, for the ticket that asks for it.
 //!
-//! Invariant: reads the two files alone. An edit nobody has looked at yet names commands of its own, and none of them
-//! is run; keys are compared by their check values.
+//! Invariant: reads the two files alone. An edit nobody has looked at yet names commands and modules of its own, and
+//! none of them is run or loaded; keys are compared by their check values.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

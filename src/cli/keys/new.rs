@@ -1,7 +1,7 @@
 //! `cdrveil keys new`: a key file, and the block that names it.
 //!
-//! Invariant: key bytes go to a file that is created here and nowhere else;
-//! the keyring itself is not written and no file is overwritten.
+//! Invariant: key bytes go to a file that is created here and nowhere else, and those
+//! a token derives go nowhere; the keyring itself is not written and no file is overwritten.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 use crate::cli::Exit;
 use crate::cli::keys::{KeyringPath, event_time, refuse};
-use crate::keystore::outline;
+use crate::keystore::{outline, root};
 use crate::pseudonym::epoch::EpochId;
 use crate::pseudonym::keyring::Epoch;
 use crate::pseudonym::mac::{EpochKey, MIN_KEY_BYTES};
@@ -37,6 +37,9 @@ pub(super) struct NewArgs {
     /// Folder for the key file [default: the keyring's]
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// Have the key derived from this [[root]] of the keyring, by its token: no key file is made
+    #[arg(long, value_name = "ROOT", conflicts_with = "dir")]
+    derive: Option<String>,
 }
 
 pub(super) fn new(
@@ -60,14 +63,66 @@ pub(super) fn new(
         writeln!(stderr, "{}: {problem}", path.display())?;
         return Ok(Exit::Usage);
     }
-    let folder = args.dir.as_deref().unwrap_or_else(|| folder_of(path));
+    // A first key has no moment by which the block has to be there.
+    let by = (!epochs.is_empty()).then_some(starts);
+    let (material, kcv, made) = if let Some(name) = &args.derive {
+        match root::kcv(path, name, id) {
+            Ok(kcv) => (format!("derive = {}", quoted(name)), kcv, Made::Derived),
+            Err(faults) => return refuse(stderr, &faults),
+        }
+    } else {
+        match drawn(args, id, stderr)? {
+            Ok((file, key)) => {
+                let name = quoted(&material_name(&file, folder_of(path)));
+                (format!("file = {name}"), key.kcv(), Made::File(file))
+            }
+            Err(exit) => return Ok(exit),
+        }
+    };
+    // `>> keyring.toml` takes it as it comes.
+    writeln!(stdout, "{}", if text.is_empty() { "version = 1\n" } else { "" })?;
+    writeln!(stdout, "[[key]]\nid = \"{id}\"\nactivate_at = {starts}")?;
+    writeln!(
+        stdout,
+        "material = {{ {material} }}\nkcv = \"{kcv}\"\nstatus = \"enabled\""
+    )?;
+    next_steps(stderr, path, &made, by)?;
+    if by.is_some_and(|starts| starts <= now) {
+        writeln!(
+            stderr,
+            "note: {starts} is past: a running daemon refuses a new key that begins before its records"
+        )?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the new key is.
+enum Made {
+    File(PathBuf),
+    Derived,
+}
+
+fn quoted(text: &str) -> toml::Value {
+    toml::Value::String(text.to_owned())
+}
+
+/// A key of random bytes and the file it was written to, or how the verb ends.
+fn drawn(
+    args: &NewArgs,
+    id: EpochId,
+    stderr: &mut dyn Write,
+) -> io::Result<Result<(PathBuf, EpochKey), Exit>> {
+    let folder = args
+        .dir
+        .as_deref()
+        .unwrap_or_else(|| folder_of(&args.path.keyring));
     let file = folder.join(format!("{id}.key"));
     let Some(bytes) = random_bytes() else {
         writeln!(
             stderr,
             "the operating system gave no random bytes: no key was made"
         )?;
-        return Ok(Exit::Internal);
+        return Ok(Err(Exit::Internal));
     };
     if let Err(error) = write_key(&file, &bytes) {
         let hint = match error.kind() {
@@ -75,26 +130,10 @@ pub(super) fn new(
             _ => "no key was made",
         };
         writeln!(stderr, "{}: {error}: {hint}", file.display())?;
-        return Ok(Exit::Config);
+        return Ok(Err(Exit::Config));
     }
     let key = EpochKey::new(bytes.expose().clone()).expect("32 bytes were drawn");
-    // `>> keyring.toml` takes it as it comes.
-    writeln!(stdout, "{}", if text.is_empty() { "version = 1\n" } else { "" })?;
-    let material = toml::Value::String(material_name(&file, folder_of(path)));
-    writeln!(stdout, "[[key]]\nid = \"{id}\"\nactivate_at = {starts}")?;
-    writeln!(
-        stdout,
-        "material = {{ file = {material} }}\nkcv = \"{}\"\nstatus = \"enabled\"",
-        key.kcv()
-    )?;
-    next_steps(stderr, path, &file, (!epochs.is_empty()).then_some(starts))?;
-    if !epochs.is_empty() && starts <= now {
-        writeln!(
-            stderr,
-            "note: {starts} is past: a running daemon refuses a new key that begins before its records"
-        )?;
-    }
-    Ok(Exit::Ok)
+    Ok(Ok((file, key)))
 }
 
 /// The keyring's text and its epochs; nothing of a file that is absent or empty (`keys new > keyring.toml` makes it so).
@@ -195,22 +234,31 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A first key has no moment by which the block has to be there.
-fn next_steps(
-    stderr: &mut dyn Write,
-    keyring: &Path,
-    file: &Path,
-    starts: Option<Timestamp>,
-) -> io::Result<()> {
-    let (file, keyring) = (file.display(), keyring.display());
-    let before = starts.map_or_else(String::new, |starts| format!(", before {starts}"));
-    writeln!(
-        stderr,
-        "\
-wrote {file} (mode 0400)
+fn next_steps(stderr: &mut dyn Write, keyring: &Path, made: &Made, by: Option<Timestamp>) -> io::Result<()> {
+    let keyring = keyring.display();
+    let before = by.map_or_else(String::new, |starts| format!(", before {starts}"));
+    match made {
+        Made::File(file) => writeln!(
+            stderr,
+            "\
+wrote {} (mode 0400)
 next:
   1. keep a copy where your keys are kept: without it these pseudonyms can never be made again
-  2. give the file to every instance, readable by the daemon's user alone
+  2. give the file to every instance, readable by the daemon's user alone",
+            file.display()
+        ),
+        Made::Derived => writeln!(
+            stderr,
+            "\
+the token made the key, and nothing was written
+next:
+  1. see that the root has a copy in another token: without it these pseudonyms can never be made again
+  2. see that every instance reaches a token with this root"
+        ),
+    }?;
+    writeln!(
+        stderr,
+        "  \
   3. add the block (from stdout) to {keyring} on every instance{before}
   4. cdrveil keys check --keyring {keyring}
 running instances take the edit within seconds; nothing restarts"

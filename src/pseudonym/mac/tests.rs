@@ -10,6 +10,31 @@ struct Case {
     mac: &'static str,
 }
 
+/// By Python's standard library; shown in docs/formats.md.
+#[test]
+fn a_root_gives_every_epoch_its_own_key() {
+    let root: Vec<u8> = (0..32).collect();
+    for (epoch, message, key, kcv) in [
+        (
+            "2026-11",
+            "6364727665696c2f76312f65706f636807323032362d3131",
+            "ce7696d6e9016f6ba0d031592d9a00786580a4da24a008a802a6ed1c24be605d",
+            "c1d2c2d1",
+        ),
+        (
+            "2026-12",
+            "6364727665696c2f76312f65706f636807323032362d3132",
+            "f98f9857139b5a970a3d49119ac24283cc2ba9f6c5c266a80eb75ffccc2090e8",
+            "d7d9a23d",
+        ),
+    ] {
+        let asked = derivation_message(&epoch.parse().unwrap());
+        assert_eq!(asked, hex(message), "{epoch}");
+        assert_eq!(reference(&root, &asked), hex(key), "{epoch}");
+        assert_eq!(EpochKey::new(hex(key)).unwrap().kcv().to_string(), kcv, "{epoch}");
+    }
+}
+
 #[test]
 fn rfc_4231() {
     let long = b"This is a test using a larger than block-size key and a larger than block-size data. \
