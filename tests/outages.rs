@@ -246,6 +246,12 @@ fn run_poisoned(deployment: &Deployment) -> (support::kafka::Rec, Vec<serde_json
     // It goes on with what comes later.
     deployment.produce(broker, 1, [row(GOOD + 1, "voice").into_bytes()]);
     await_done(broker, deployment, &[GOOD as i64 + 2], &[&daemon]);
+    let blamed = daemon.metric("cdrveil_output_failures_total{output=\"public\"}");
+    assert!(
+        blamed.is_some_and(|times| times > 0.0),
+        "{blamed:?}: {}",
+        daemon.log()
+    );
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert_eq!(

@@ -285,7 +285,7 @@ mod tests {
 
     fn make_ready(telemetry: &Telemetry) {
         telemetry.lane_state(0, LaneState::Running);
-        telemetry.assigned(0, &[(0, 0)]);
+        telemetry.assigned(0, &[(0, 0)], Now::read());
         let epoch = EpochFacts {
             id: "2026-11".to_owned(),
             activate_at: UnixMillis(0),

@@ -346,7 +346,9 @@ unsafe extern "C" fn on_delivery(
     let (message, events) = unsafe { (&*message, &*opaque.cast::<Events>()) };
     if let Some(error) = KafkaError::from_code(message.err) {
         events.failed_deliveries.fetch_add(1, Ordering::Relaxed);
-        *lock(&events.trouble) = Some(error);
+        // SAFETY: the topic of an alive message is alive, and its name NUL-terminated.
+        let topic = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt)) }.to_string_lossy();
+        *lock(&events.trouble) = Some(error.met_by(&topic, message.partition));
     }
 }
 

@@ -97,6 +97,13 @@ impl KafkaError {
         self.code == Code::InvalidTransactionTimeout
     }
 
+    /// Whether the error names this topic as the one a record was for: librdkafka says so only in its text.
+    pub fn is_about(&self, topic: &str) -> bool {
+        self.message.match_indices(topic).any(|(at, _)| {
+            self.message[..at].ends_with(" for ") && self.message[at + topic.len()..].starts_with(" [")
+        })
+    }
+
     /// Whether a topic is not there: a matter of names, not of a broker's absence.
     pub fn names_a_topic(&self) -> bool {
         matches!(
@@ -117,6 +124,12 @@ impl KafkaError {
     /// Nothing moved for longer than it may take.
     pub fn stalled() -> Self {
         Self::new(Code::OperationTimedOut, Flag::None, "the brokers do not answer")
+    }
+
+    /// The same, said of a record for this place; in librdkafka's own words.
+    pub(super) fn met_by(mut self, topic: &str, partition: i32) -> Self {
+        self.message = format!("a record for {topic} [{partition}] failed: {}", self.message);
+        self
     }
 
     /// Some records were not acknowledged.
@@ -272,6 +285,24 @@ fn class_of_bare(code: Code) -> ErrorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_about_the_topic_whose_record_failed() {
+        let said =
+            "ProduceRequest for cdr.restricted [3] with 7 message(s) failed: Broker: Message size too large";
+        let error = KafkaError::new(Code::MessageSizeTooLarge, Flag::Abort, said);
+        for (topic, about) in [
+            ("cdr.restricted", true),
+            ("cdr", false),
+            ("restricted", false),
+            ("7", false),
+        ] {
+            assert_eq!(error.is_about(topic), about, "{topic}");
+        }
+        let reported = KafkaError::undelivered().met_by("cdr.public", 0);
+        assert!(reported.is_about("cdr.public"), "{reported}");
+        assert!(!KafkaError::stalled().is_about("cdr.public"));
+    }
 
     #[test]
     fn every_error_is_sorted_once() {

@@ -289,6 +289,16 @@ impl Source {
         GroupMetadata::of(&self.client)
     }
 
+    /// Behind the last of a partition that a poll met, without asking a broker; `None` before the first. It met what no
+    /// batch holds too: markers of transactions.
+    pub fn position(&self, place: TopicPartition) -> Option<i64> {
+        let list = self.list([(place, i64::from(sys::RD_KAFKA_OFFSET_INVALID))]);
+        // SAFETY: handle and list are alive.
+        check(unsafe { sys::rd_kafka_position(self.client.handle(), list.as_ptr()) }).ok()?;
+        let (_, offset, _) = *list.entries(&self.client.events().topics).first()?;
+        (offset >= 0).then_some(offset)
+    }
+
     /// The end of a partition as the last fetch saw it, without asking a broker; `None` before the first.
     pub fn high_watermark(&self, place: TopicPartition) -> Option<i64> {
         self.watermarks(place)

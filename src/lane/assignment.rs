@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::kafka::{Fault, KafkaError, Loss, OFFSET_BEGINNING, Rebalance, TopicPartition};
 use crate::lane::{Lane, LaneError, Trouble};
-use crate::telemetry::LaneState;
+use crate::telemetry::{LaneState, Now};
 
 /// One question for the group's committed offsets; short, as it holds up what is open.
 const ASK_COMMITTED: Duration = Duration::from_secs(3);
@@ -83,7 +83,7 @@ impl Lane<'_> {
             .iter()
             .map(|place| (place.topic, place.partition))
             .collect();
-        self.plan.telemetry.assigned(self.index, &assigned);
+        self.plan.telemetry.assigned(self.index, &assigned, Now::read());
         if !self.joined {
             self.plan.telemetry.left(self.index);
         }
@@ -140,9 +140,15 @@ impl Lane<'_> {
 
     pub(super) fn report_lag(&mut self) {
         if self.open.is_none() && self.progress.lag_is_due() {
-            self.plan
-                .telemetry
-                .positions(self.index, &self.progress.positions(&self.source));
+            let mut positions = self.progress.positions(&self.source);
+            // Nothing that was read waits here, as it may at a commit amid a batch.
+            for position in &mut positions {
+                position.read = self.source.position(TopicPartition {
+                    topic: position.topic,
+                    partition: position.partition,
+                });
+            }
+            self.plan.telemetry.positions(self.index, &positions, Now::read());
         }
     }
 

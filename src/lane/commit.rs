@@ -28,6 +28,9 @@ impl Lane<'_> {
         let began = Instant::now();
         let deadline = began + self.plan.delivery.transaction_timeout;
         let offsets = self.progress.pending();
+        self.plan
+            .telemetry
+            .producer_queue(self.index, self.sink.queue_len());
         match self.plan.delivery.guarantee {
             Guarantee::ExactlyOnce => {
                 self.again(deadline, |lane| {
@@ -87,7 +90,7 @@ impl Lane<'_> {
         self.counts.clear();
         self.plan
             .telemetry
-            .positions(self.index, &self.progress.positions(&self.source));
+            .positions(self.index, &self.progress.positions(&self.source), Now::read());
     }
 
     /// Commits what is open; what cannot be committed is aborted and read again by the next instance.

@@ -409,6 +409,7 @@ impl Lane<'_> {
             message.topic,
             message.partition,
             message.payload.map_or(0, <[u8]>::len),
+            payload.timestamp,
         );
         let poisonous = self.poison.convicted(place, message.offset);
         let mut writer = Writer {

@@ -165,6 +165,7 @@ impl Progress {
                 topic: place.topic,
                 partition: place.partition,
                 committed: offsets.committed,
+                read: None,
                 high_watermark: source.high_watermark(*place),
             })
             .collect()

@@ -13,7 +13,7 @@ use crate::lane::assignment::SEEK_TRY;
 use crate::lane::poison::{Refused, Verdict};
 use crate::lane::progress::went_through;
 use crate::lane::{Lane, LaneError, Trouble, connect_sink};
-use crate::telemetry::{LaneState, Now};
+use crate::telemetry::{LaneState, Now, Output};
 
 /// One try to reach the transaction coordinator, between two looks at the group.
 const INIT_TRY: Duration = Duration::from_secs(3);
@@ -63,6 +63,7 @@ impl Lane<'_> {
         let messages = self.open.map_or(0, |open| open.messages);
         let error = &self.cause(error);
         tracing::warn!(lane = self.index, messages, %error, "transaction not committed: making the producer again and rewinding");
+        self.plan.telemetry.output_failed(self.output_of(error));
         self.search_poison(error, messages)?;
         if error.class() == ErrorClass::Fenced {
             self.contest(error)?;
@@ -167,6 +168,18 @@ impl Lane<'_> {
             Guarantee::ExactlyOnce => self.sink.cause(error),
             Guarantee::AtLeastOnce => error.clone(),
         }
+    }
+
+    /// The output whose topic an error names.
+    fn output_of(&self, error: &KafkaError) -> Option<Output> {
+        let topics = &self.plan.topics;
+        [
+            (Output::Public, &topics.public),
+            (Output::Restricted, &topics.restricted),
+            (Output::Rejected, &topics.rejected),
+        ]
+        .into_iter()
+        .find_map(|(output, topic)| error.is_about(topic).then_some(output))
     }
 
     fn search_poison(&mut self, error: &KafkaError, messages: usize) -> Result<(), LaneError> {

@@ -47,6 +47,18 @@ pub struct LaneCounts {
     pub(super) bytes_written: [u64; 3],
     pub(super) epochs: Vec<(Box<str>, u64)>,
     pub(super) transforms: Vec<Duration>,
+    /// Rows of messages that bear the same time, one behind the other: their age is known at the commit only.
+    times: Vec<Run>,
+    /// The run at hand.
+    run: Run,
+}
+
+/// Rows of one time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Run {
+    /// Their messages' Kafka timestamp, milliseconds since 1970.
+    pub(super) timestamp: i64,
+    pub(super) rows: u64,
 }
 
 /// Counts of one input partition.
@@ -54,6 +66,8 @@ pub struct LaneCounts {
 pub(super) struct Input {
     pub(super) topic: usize,
     pub(super) partition: i32,
+    /// The last message's Kafka timestamp.
+    pub(super) timestamp: i64,
     pub(super) messages: u64,
     pub(super) bytes: u64,
     pub(super) read: u64,
@@ -74,8 +88,15 @@ pub(super) struct Rejections {
 impl LaneCounts {
     /// Begins a message: the calls that follow belong to its partition.
     ///
-    /// `topic` is the index in the list of raw topics, `bytes` the payload's length.
-    pub fn message(&mut self, topic: usize, partition: i32, bytes: usize) {
+    /// `topic` is the index in the list of raw topics, `bytes` the payload's length, `timestamp` Kafka's, in
+    /// milliseconds since 1970.
+    pub fn message(&mut self, topic: usize, partition: i32, bytes: usize, timestamp: i64) {
+        if self.run.timestamp != timestamp {
+            if self.run.rows > 0 {
+                self.times.push(self.run);
+            }
+            self.run = Run { timestamp, rows: 0 };
+        }
         let same = |input: &Input| input.topic == topic && input.partition == partition;
         if !self.inputs.get(self.current).is_some_and(same) {
             self.current = self.inputs.iter().position(same).unwrap_or_else(|| {
@@ -89,11 +110,13 @@ impl LaneCounts {
         }
         let input = &mut self.inputs[self.current];
         input.messages += 1;
+        input.timestamp = timestamp;
         input.bytes += bytes as u64;
     }
 
     /// Counts rows found in the message: records and skipped rows alike (a tombstone is one row).
     pub fn read(&mut self, rows: u64) {
+        self.run.rows += rows;
         self.input().read += rows;
     }
 
@@ -144,6 +167,11 @@ impl LaneCounts {
         self.transforms.push(time);
     }
 
+    /// The rows read, by their messages' time.
+    pub(super) fn times(&self) -> impl Iterator<Item = Run> {
+        self.times.iter().copied().chain([self.run])
+    }
+
     /// True when no message was begun since the last [`clear`](Self::clear).
     pub fn is_empty(&self) -> bool {
         self.inputs.iter().all(|input| input.messages == 0)
@@ -165,6 +193,8 @@ impl LaneCounts {
             *records = 0;
         }
         self.transforms.clear();
+        self.times.clear();
+        self.run = Run::default();
     }
 
     fn input(&mut self) -> &mut Input {

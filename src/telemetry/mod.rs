@@ -20,7 +20,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use self::board::Board;
-use self::series::Scrape;
+use self::series::{Buckets, Scrape};
 
 pub use self::board::Position;
 pub use self::counts::{LaneCounts, Output};
@@ -99,8 +99,8 @@ impl Telemetry {
     /// The lane's whole assignment after a rebalance, as (topic index, partition); may be empty.
     ///
     /// Series of new partitions appear at 0, the lag of those gone disappears.
-    pub fn assigned(&self, lane: usize, partitions: &[(usize, i32)]) {
-        self.board().assigned(lane, partitions);
+    pub fn assigned(&self, lane: usize, partitions: &[(usize, i32)], now: Now) {
+        self.board().assigned(lane, partitions, now);
     }
 
     /// The lane lost its place in the group, and its partitions with it: it joins again.
@@ -108,10 +108,10 @@ impl Telemetry {
         self.board().left(lane);
     }
 
-    /// Committed offsets and high watermarks, after a commit or once a second; unknown parts keep
-    /// their last value, partitions not assigned are ignored.
-    pub fn positions(&self, lane: usize, positions: &[Position]) {
-        self.board().positions(lane, positions);
+    /// Committed offsets and high watermarks, after a commit or once a second while nothing is open; unknown
+    /// parts keep their last value, partitions not assigned are ignored.
+    pub fn positions(&self, lane: usize, positions: &[Position], now: Now) {
+        self.board().positions(lane, positions, now);
     }
 
     /// Records wait for a commit from now on: a transaction begins. Later calls before the next
@@ -123,7 +123,13 @@ impl Telemetry {
     /// The lane's transaction (at-least-once: its offsets) is committed; `commit` is how long that
     /// took. The caller clears the counts afterwards.
     pub fn committed(&self, lane: usize, counts: &LaneCounts, commit: Duration, now: Now) {
-        self.board().committed(lane, counts, commit, now);
+        // Before the lock: a lane may have read records of a hundred thousand different times.
+        let mut ages = Buckets::new(&names::RECORD_AGE);
+        for run in counts.times() {
+            let age = now.unix_millis().saturating_sub(run.timestamp).max(0);
+            ages.observe(age as f64 / 1000.0, run.rows);
+        }
+        self.board().committed(lane, counts, &ages, commit, now);
     }
 
     /// A transaction was aborted; its records will be read again. The caller clears the counts.
@@ -139,6 +145,16 @@ impl Telemetry {
     /// What a probe of the brokers met: for lanes that are idle.
     pub fn brokers(&self, probe: Result<(), String>) {
         self.board().brokers(probe);
+    }
+
+    /// A lane gave up what it was writing; `output` is the one whose topic the error names, if it names one.
+    pub fn output_failed(&self, output: Option<Output>) {
+        self.board().output_failed(output);
+    }
+
+    /// Records in a lane's producer queue as a commit begins.
+    pub fn producer_queue(&self, lane: usize, records: usize) {
+        self.board().producer_queue(lane, records);
     }
 
     /// A lane made its producer again.
@@ -216,7 +232,7 @@ impl Telemetry {
         // Held until the text is there: a commit between two families would unbalance the books.
         let board = self.board();
         board.show(&scrape, now);
-        scrape.render(&self.0.pages)
+        scrape.render(&self.0.pages, &board.ages)
     }
 
     /// Files the histograms' samples into their buckets; without it they pile up between scrapes.

@@ -1,5 +1,6 @@
 //! The room's behaviour through its handle; no clock is read, none waited for.
 
+mod delivery;
 mod keys;
 mod register_tests;
 
@@ -13,6 +14,8 @@ use super::*;
 const REASONS: &[&str] = &["format", "number", "poison"];
 const SKIPS: &[&str] = &["header", "tombstone"];
 const SECOND: Duration = Duration::from_secs(1);
+/// 2026-11-22T00:00:00Z, in milliseconds since 1970.
+const MIDNIGHT: i64 = 1_795_305_600_000;
 
 fn telemetry(now: Now) -> Telemetry {
     let setup = Setup {
@@ -29,7 +32,7 @@ fn telemetry(now: Now) -> Telemetry {
 /// 2026-11-22T00:00:00Z: tests read the monotonic clock, never the calendar.
 fn midnight() -> Now {
     Now {
-        wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_305_600),
+        wall: SystemTime::UNIX_EPOCH + Duration::from_millis(MIDNIGHT as u64),
         ..Now::read()
     }
 }
@@ -75,16 +78,16 @@ fn at(time: &str) -> UnixMillis {
 /// Two messages of `cdr.raw`/0 and one of `cdr.late`/3: five rows, all outcomes.
 fn counts() -> LaneCounts {
     let mut counts = LaneCounts::default();
-    counts.message(0, 0, 150);
+    counts.message(0, 0, 150, MIDNIGHT - 59_000);
     counts.read(3);
     counts.skipped("header");
     counts.public(0, 120, "2026-11");
     counts.restricted(0, 300);
     counts.rejected("number", 41, 0, 400);
-    counts.message(1, 3, 0);
+    counts.message(1, 3, 0, MIDNIGHT - 3_600_000);
     counts.read(1);
     counts.skipped("tombstone");
-    counts.message(0, 0, 50);
+    counts.message(0, 0, 50, MIDNIGHT + 5000);
     counts.read(1);
     counts.public(0, 60, "2026-10");
     counts.transformed(Duration::from_micros(700));
@@ -100,7 +103,7 @@ fn value(page: &str, series: &str) -> Option<f64> {
 fn ready(telemetry: &Telemetry) {
     for lane in 0..2 {
         telemetry.lane_state(lane, LaneState::Running);
-        telemetry.assigned(lane, &[(0, lane as i32)]);
+        telemetry.assigned(lane, &[(0, lane as i32)], midnight());
     }
 }
 
@@ -109,7 +112,7 @@ fn series_are_there_at_zero_before_the_first_record() {
     let now = midnight();
     let telemetry = telemetry(now);
     telemetry.keyring_loaded(keyring("aa"), now);
-    telemetry.assigned(0, &[(0, 2)]);
+    telemetry.assigned(0, &[(0, 2)], now);
     let page = telemetry.metrics(now);
     for series in [
         "cdrveil_records_read_total{topic=\"cdr.raw\",partition=\"2\"}",
@@ -123,6 +126,9 @@ fn series_are_there_at_zero_before_the_first_record() {
         "cdrveil_transactions_total{outcome=\"aborted\"}",
         "cdrveil_commit_seconds_bucket{le=\"+Inf\"}",
         "cdrveil_transform_seconds_count",
+        "cdrveil_record_age_seconds_bucket{le=\"+Inf\"}",
+        "cdrveil_output_failures_total{output=\"unknown\"}",
+        "cdrveil_producer_queue_records",
         "cdrveil_epoch_records_total{epoch=\"2026-12\"}",
         "cdrveil_reconciliation_difference_records",
         "cdrveil_keyring_reloads_total{outcome=\"refused\"}",
@@ -137,7 +143,7 @@ fn a_commit_moves_metrics_status_and_totals_together() {
     let now = midnight();
     let telemetry = telemetry(now);
     telemetry.keyring_loaded(keyring("aa"), now);
-    telemetry.assigned(0, &[(0, 0), (1, 3)]);
+    telemetry.assigned(0, &[(0, 0), (1, 3)], now);
     telemetry.began(0, now);
     telemetry.committed(0, &counts(), Duration::from_millis(43), now.plus(SECOND));
 
@@ -164,6 +170,14 @@ fn a_commit_moves_metrics_status_and_totals_together() {
         ("cdrveil_bytes_read_total", 200.0),
         ("cdrveil_bytes_written_total{output=\"public\"}", 180.0),
         ("cdrveil_epoch_records_total{epoch=\"2026-11\"}", 1.0),
+        // Rows of messages 60 s old, an hour and a second, and of the future.
+        ("cdrveil_record_age_seconds_bucket{le=\"0.1\"}", 1.0),
+        ("cdrveil_record_age_seconds_bucket{le=\"30\"}", 1.0),
+        ("cdrveil_record_age_seconds_bucket{le=\"60\"}", 4.0),
+        ("cdrveil_record_age_seconds_bucket{le=\"3600\"}", 4.0),
+        ("cdrveil_record_age_seconds_bucket{le=\"21600\"}", 5.0),
+        ("cdrveil_record_age_seconds_sum", 3.0 * 60.0 + 3601.0),
+        ("cdrveil_record_age_seconds_count", 5.0),
         ("cdrveil_commit_seconds_bucket{le=\"0.05\"}", 1.0),
         ("cdrveil_commit_seconds_bucket{le=\"0.025\"}", 0.0),
         ("cdrveil_transform_seconds_sum", 0.0007),
@@ -234,47 +248,15 @@ fn books_that_do_not_balance_show_even_when_the_faults_would_cancel() {
     let now = midnight();
     let telemetry = telemetry(now);
     let mut counts = LaneCounts::default();
-    counts.message(0, 0, 1);
+    counts.message(0, 0, 1, MIDNIGHT);
     counts.read(2);
     counts.public(0, 1, "2026-11");
-    counts.message(0, 1, 1);
+    counts.message(0, 1, 1, MIDNIGHT);
     counts.read(1);
     counts.public(1, 1, "2026-11");
     counts.public(1, 1, "2026-11");
     telemetry.committed(0, &counts, SECOND, now);
     assert_eq!(telemetry.status(now).reconciliation_difference, 2);
-}
-
-#[test]
-fn lag_goes_away_with_its_partition_and_is_never_negative() {
-    let now = midnight();
-    let telemetry = telemetry(now);
-    let series = "cdrveil_lag_records{topic=\"cdr.raw\",partition=\"0\"}";
-    let lag = || value(&telemetry.metrics(now), series);
-    let position = |committed, high_watermark| Position {
-        topic: 0,
-        partition: 0,
-        committed,
-        high_watermark,
-    };
-    telemetry.assigned(0, &[(0, 0)]);
-    assert_eq!(lag(), None, "unknown before the first position");
-    telemetry.positions(0, &[position(None, Some(90))]);
-    assert_eq!(lag(), None, "unknown without a committed offset");
-    telemetry.positions(0, &[position(Some(70), None)]);
-    assert_eq!(lag(), Some(20.0), "parts may come apart");
-    telemetry.positions(0, &[position(Some(95), Some(90))]);
-    assert_eq!(lag(), Some(0.0), "an old watermark is no negative lag");
-    telemetry.assigned(0, &[]);
-    telemetry.positions(0, &[position(Some(95), Some(99))]);
-    assert_eq!(lag(), None, "a last word after revocation changes nothing");
-    assert!(
-        value(
-            &telemetry.metrics(now),
-            "cdrveil_records_read_total{topic=\"cdr.raw\",partition=\"0\"}"
-        )
-        .is_some()
-    );
 }
 
 #[test]
@@ -384,7 +366,7 @@ fn a_probe_ends_interruptions_and_nothing_else() {
     );
 
     telemetry.lane_state(1, LaneState::Running);
-    telemetry.assigned(1, &[]);
+    telemetry.assigned(1, &[], start);
     assert!(telemetry.status(start).ready, "a lane may have no partitions");
     telemetry.left(1);
     assert_eq!(state(1), LaneState::Joining);
@@ -482,15 +464,16 @@ fn full_page() -> String {
     );
     telemetry.keyring_loaded(keyring("aa"), now);
     telemetry.register(RegisterFacts::default());
-    telemetry.assigned(0, &[(0, 0), (1, 3)]);
+    telemetry.assigned(0, &[(0, 0), (1, 3)], now);
     telemetry.committed(0, &counts(), SECOND, now);
     let position = Position {
         topic: 0,
         partition: 0,
         committed: Some(1),
+        read: None,
         high_watermark: Some(5),
     };
-    telemetry.positions(0, &[position]);
+    telemetry.positions(0, &[position], now);
     telemetry.metrics(now)
 }
 
@@ -536,10 +519,10 @@ proptest! {
         let now = midnight();
         let telemetry = telemetry(now);
         let (mut lane, mut open, mut sum) = (LaneCounts::default(), Totals::default(), Totals::default());
-        lane.message(0, 0, 0);
+        lane.message(0, 0, 0, MIDNIGHT);
         for event in events {
             match event {
-                Event::Message(topic, partition, bytes) => lane.message(topic, partition, bytes),
+                Event::Message(topic, partition, bytes) => lane.message(topic, partition, bytes, MIDNIGHT),
                 Event::Public(partition) => {
                     lane.read(1);
                     lane.public(partition, 10, "2026-11");
@@ -568,12 +551,12 @@ proptest! {
                     sum.skipped += open.skipped;
                     open = Totals::default();
                     lane.clear();
-                    lane.message(0, 0, 0);
+                    lane.message(0, 0, 0, MIDNIGHT);
                 }
                 Event::Abort => {
                     open = Totals::default();
                     lane.clear();
-                    lane.message(0, 0, 0);
+                    lane.message(0, 0, 0, MIDNIGHT);
                 }
             }
         }

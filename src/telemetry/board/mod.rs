@@ -4,6 +4,7 @@
 //! books that balance. Here is what moves it; readers are in `read`.
 
 mod decks;
+mod lag;
 mod read;
 
 use std::collections::BTreeMap;
@@ -14,36 +15,17 @@ use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use self::decks::Decks;
+use self::lag::Held;
+pub use self::lag::Position;
 use super::counts::{LaneCounts, Output};
 use super::rate::Recent;
-use super::series::{Lasting, Sum};
+use super::series::{Buckets, Lasting, Sum};
 use super::status::{KeyringFacts, LaneState, Now, Place, RegisterFacts, Totals, UnixMillis};
 use super::{Setup, names};
 
 /// As many epochs on each side of now have their series before their first record: a keyring of years must not be
 /// hundreds of series.
 const NEAR_EPOCHS: usize = 8;
-
-/// Where a lane stands in one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// Index in the list of raw topics.
-    pub topic: usize,
-    /// Partition number.
-    pub partition: i32,
-    /// Our own committed offset (the next to be read), if known.
-    pub committed: Option<i64>,
-    /// End of the partition, if known.
-    pub high_watermark: Option<i64>,
-}
-
-impl Position {
-    fn lag(&self) -> Option<u64> {
-        let (committed, high) = (self.committed?, self.high_watermark?);
-        // A watermark may be older than our commit: that is no lag.
-        Some(u64::try_from(high.saturating_sub(committed)).unwrap_or(0))
-    }
-}
 
 /// The books of one input partition.
 #[derive(Debug)]
@@ -70,10 +52,12 @@ pub(super) struct Lane {
     /// Whether its reading is interrupted, which it will not notice to be over while it is idle.
     interrupted: bool,
     joined: bool,
-    positions: BTreeMap<(usize, i32), Position>,
+    positions: BTreeMap<(usize, i32), Held>,
     last_commit: Option<UnixMillis>,
     /// Since when records wait for a commit.
     open_since: Option<Instant>,
+    /// Records in its producer's queue when its last commit began.
+    queued: usize,
 }
 
 impl Lane {
@@ -98,6 +82,9 @@ struct Transactions {
     aborted: Sum,
     producer_recreations: Sum,
     rebalances: Sum,
+    /// By output, and those that no output is known of.
+    output_failures: [Counter; 3],
+    unknown_failures: Counter,
 }
 
 /// What was written to one output.
@@ -124,6 +111,7 @@ pub(super) struct Board {
     skipped: BTreeMap<(&'static str, i32), Sum>,
     epochs: BTreeMap<Box<str>, Sum>,
     transactions: Transactions,
+    pub(super) ages: Buckets,
     commit_seconds: Histogram,
     transform_seconds: Histogram,
     recent: Recent,
@@ -146,6 +134,7 @@ impl Board {
             positions: BTreeMap::new(),
             last_commit: None,
             open_since: None,
+            queued: 0,
         };
         let series = Lasting::default();
         let reloads = |outcome: &str| series.counter(&names::KEYRING_RELOADS, &[&outcome]);
@@ -173,7 +162,11 @@ impl Board {
                 aborted: series.sum(&names::TRANSACTIONS, &[&"aborted"]),
                 producer_recreations: series.sum(&names::PRODUCER_RECREATIONS, &[]),
                 rebalances: series.sum(&names::REBALANCES, &[]),
+                output_failures: Output::ALL
+                    .map(|output| series.counter(&names::OUTPUT_FAILURES, &[&output.as_str()])),
+                unknown_failures: series.counter(&names::OUTPUT_FAILURES, &[&"unknown"]),
             },
+            ages: Buckets::new(&names::RECORD_AGE),
             commit_seconds: series.histogram(&names::COMMIT_SECONDS),
             transform_seconds: series.histogram(&names::TRANSFORM_SECONDS),
             recent: Recent::default(),
@@ -205,6 +198,7 @@ impl Board {
         if state == LaneState::Stopped {
             lane.positions.clear();
             lane.open_since = None;
+            lane.queued = 0;
         }
     }
 
@@ -218,7 +212,7 @@ impl Board {
         lane.said = LaneState::Joining;
     }
 
-    pub(super) fn assigned(&mut self, lane: usize, partitions: &[(usize, i32)]) {
+    pub(super) fn assigned(&mut self, lane: usize, partitions: &[(usize, i32)], now: Now) {
         self.transactions.rebalances.add(1);
         for &(topic, partition) in partitions {
             self.books(topic, partition);
@@ -234,27 +228,20 @@ impl Board {
         lane.positions = partitions
             .iter()
             .map(|&(topic, partition)| {
-                let unknown = Position {
-                    topic,
-                    partition,
-                    committed: None,
-                    high_watermark: None,
-                };
                 let kept = former.get(&(topic, partition)).copied();
-                ((topic, partition), kept.unwrap_or(unknown))
+                ((topic, partition), kept.unwrap_or_else(|| Held::new(now)))
             })
             .collect();
         lane.joined = true;
         lane.open_since = None;
     }
 
-    pub(super) fn positions(&mut self, lane: usize, positions: &[Position]) {
+    pub(super) fn positions(&mut self, lane: usize, positions: &[Position], now: Now) {
         let held = &mut self.lanes[lane].positions;
         for position in positions {
             // A revoked partition's last word must not bring its lag back.
             if let Some(known) = held.get_mut(&(position.topic, position.partition)) {
-                known.committed = position.committed.or(known.committed);
-                known.high_watermark = position.high_watermark.or(known.high_watermark);
+                known.learn(position, now);
             }
         }
     }
@@ -273,9 +260,17 @@ impl Board {
         self.lanes[lane].open_since.get_or_insert(now.monotonic);
     }
 
-    pub(super) fn committed(&mut self, lane: usize, counts: &LaneCounts, commit: Duration, now: Now) {
+    pub(super) fn committed(
+        &mut self,
+        lane: usize,
+        counts: &LaneCounts,
+        ages: &Buckets,
+        commit: Duration,
+        now: Now,
+    ) {
         let before = self.totals;
         self.add_inputs(counts);
+        self.ages.add(ages);
         for output in Output::ALL {
             let at = output as usize;
             self.written[at].bytes.increment(counts.bytes_written[at]);
@@ -296,6 +291,11 @@ impl Board {
         let lane = &mut self.lanes[lane];
         lane.last_commit = Some(UnixMillis(now.unix_millis()));
         lane.open_since = None;
+        for input in counts.inputs.iter().filter(|input| input.messages > 0) {
+            if let Some(held) = lane.positions.get_mut(&(input.topic, input.partition)) {
+                held.committed(UnixMillis(input.timestamp));
+            }
+        }
         self.recent.add(self.second(now), self.totals.since(before));
     }
 
@@ -305,6 +305,19 @@ impl Board {
 
     pub(super) fn lost(&mut self, topic: usize, partition: i32, offsets: u64) {
         self.books(topic, partition).lost.increment(offsets);
+    }
+
+    pub(super) fn output_failed(&mut self, output: Option<Output>) {
+        let failures = &self.transactions.output_failures;
+        output
+            .map_or(&self.transactions.unknown_failures, |output| {
+                &failures[output as usize]
+            })
+            .increment(1);
+    }
+
+    pub(super) fn producer_queue(&mut self, lane: usize, records: usize) {
+        self.lanes[lane].queued = records;
     }
 
     pub(super) fn producer_recreated(&mut self) {

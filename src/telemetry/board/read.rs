@@ -1,6 +1,7 @@
 //! What is read off the board: readiness, status, gauges. Nothing here changes it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::{Board, Books, Lane};
@@ -26,9 +27,17 @@ impl Board {
             scrape.gauge(&names::LANES, &[&state.as_str()], self.lanes_in(state) as f64);
         }
         single(&names::ASSIGNED_PARTITIONS, self.assigned_partitions() as f64);
-        for ((topic, partition), records) in self.lags() {
-            scrape.gauge(&names::LAG, &[&self.topic(topic), &partition], records as f64);
+        for (&(topic, partition), held) in self.lanes.iter().flat_map(|lane| &lane.positions) {
+            let labels: [&dyn Display; 2] = [&self.topic(topic), &partition];
+            if let Some(offsets) = held.lag() {
+                scrape.gauge(&names::LAG, &labels, offsets as f64);
+            }
+            if let Some(seconds) = held.lag_seconds(now) {
+                scrape.gauge(&names::LAG_SECONDS, &labels, seconds);
+            }
         }
+        let queued: usize = self.lanes.iter().map(|lane| lane.queued).sum();
+        single(&names::PRODUCER_QUEUE, queued as f64);
         single(&names::RECONCILIATION, self.reconciliation_difference() as f64);
         if let Some(keyring) = &self.keyring {
             keyring_gauges(scrape, keyring, UnixMillis(now.unix_millis()));
@@ -58,13 +67,6 @@ impl Board {
 
     fn assigned_partitions(&self) -> usize {
         self.lanes.iter().map(|lane| lane.positions.len()).sum()
-    }
-
-    fn lags(&self) -> impl Iterator<Item = ((usize, i32), u64)> {
-        self.lanes
-            .iter()
-            .flat_map(|lane| &lane.positions)
-            .filter_map(|(&place, position)| Some((place, position.lag()?)))
     }
 
     fn lanes_in(&self, state: LaneState) -> usize {
@@ -185,12 +187,12 @@ impl Board {
             last_commit: lane.last_commit,
             partitions: lane
                 .positions
-                .values()
-                .map(|position| PartitionStatus {
-                    topic: self.topic(position.topic).to_owned(),
-                    partition: position.partition,
-                    committed_offset: position.committed,
-                    lag: position.lag(),
+                .iter()
+                .map(|(&(topic, partition), held)| PartitionStatus {
+                    topic: self.topic(topic).to_owned(),
+                    partition,
+                    committed_offset: held.committed,
+                    lag: held.lag(),
                 })
                 .collect(),
         }

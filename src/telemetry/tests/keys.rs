@@ -83,7 +83,7 @@ fn a_keyring_of_400_keys_is_no_flood_of_series() {
         now,
     );
     let partitions: Vec<_> = (0..12).map(|partition| (0, partition)).collect();
-    telemetry.assigned(0, &partitions);
+    telemetry.assigned(0, &partitions, now);
     let page = telemetry.metrics(now);
     let series = page
         .lines()
