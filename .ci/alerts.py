@@ -26,15 +26,15 @@ def alerts(text: str) -> dict[str, str]:
 
 
 def tested(text: str) -> dict[str, set[str]]:
-    """What the tests of each alert expect: "fires", "silent"."""
+    """What the tests of each alert expect: "fires", "is silent"."""
     found: dict[str, set[str]] = {}
     for name, expected in re.findall(r"alertname: (\w+)\n *exp_alerts:(.*)", text):
-        found.setdefault(name, set()).add("silent" if expected.strip() == "[]" else "fires")
+        found.setdefault(name, set()).add("is silent" if expected.strip() == "[]" else "fires")
     return found
 
 
 def faults_of(name: str, alert: str, tests: set[str], house: Path) -> list[str]:
-    faults = [f"{name}: no test in which it {which}" for which in ("fires", "silent") if which not in tests]
+    faults = [f"{name}: no test in which it {which}" for which in ("fires", "is silent") if which not in tests]
     for wanted in ("severity", "summary", "description"):
         if not re.search(rf"^ +{wanted}: \S", alert, re.MULTILINE):
             faults.append(f"{name}: no {wanted}")
