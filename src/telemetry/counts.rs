@@ -172,6 +172,12 @@ impl LaneCounts {
         self.times.iter().copied().chain([self.run])
     }
 
+    /// The newest Kafka timestamp of the partitions' last messages, milliseconds since 1970.
+    pub(super) fn newest(&self) -> Option<i64> {
+        let read = self.inputs.iter().filter(|input| input.messages > 0);
+        read.map(|input| input.timestamp).max()
+    }
+
     /// True when no message was begun since the last [`clear`](Self::clear).
     pub fn is_empty(&self) -> bool {
         self.inputs.iter().all(|input| input.messages == 0)

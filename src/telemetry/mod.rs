@@ -7,11 +7,13 @@
 
 mod board;
 mod counts;
+mod history;
 pub mod log;
 pub mod names;
 mod rate;
 mod series;
 mod status;
+mod summary;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,11 +26,13 @@ use self::series::{Buckets, Scrape};
 
 pub use self::board::Position;
 pub use self::counts::{LaneCounts, Output};
+pub use self::history::{History, Millis};
 pub use self::status::{
     DeckFacts, DeckStatus, EpochFacts, EpochStatus, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState,
     LaneStatus, NextKey, Now, PartitionStatus, Place, Rate, ReadyCheck, RegisterFacts, RejectedStatus,
     SkippedStatus, Status, Totals, TransactionStatus, UnixMillis,
 };
+pub use self::summary::{Level, State, Summary, grouped, span};
 
 /// The program's version, from its manifest.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::history::History;
+use super::summary::Summary;
+
 /// One reading of both clocks, taken at the edge and passed in.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
@@ -273,6 +276,8 @@ impl fmt::Display for ReadyCheck {
 /// The whole of `/api/v1/status`. Members are added, never renamed, within v1.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// The whole in one sentence.
+    pub summary: Summary,
     /// Version of the program.
     pub version: &'static str,
     /// Pseudonymisation domain.
@@ -297,6 +302,8 @@ pub struct Status {
     pub reconciliation_difference: u64,
     /// Records per second.
     pub rate: Rate,
+    /// The last ten minutes, second by second.
+    pub history: History,
     /// Rejections by reason, every reason of the closed list.
     pub rejected: Vec<RejectedStatus>,
     /// Skipped rows by reason, every reason of the closed list.
@@ -359,6 +366,8 @@ pub struct RejectedStatus {
     pub records: u64,
     /// Where the last one came from.
     pub last: Option<Place>,
+    /// When it was committed.
+    pub last_time: Option<UnixMillis>,
 }
 
 /// Where a raw record is; never what is in it.

@@ -3,6 +3,7 @@
 mod delivery;
 mod keys;
 mod register_tests;
+mod summary;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;

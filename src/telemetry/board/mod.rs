@@ -18,6 +18,7 @@ use self::decks::Decks;
 use self::lag::Held;
 pub use self::lag::Position;
 use super::counts::{LaneCounts, Output};
+use super::history::{Ring, Standing};
 use super::rate::Recent;
 use super::series::{Buckets, Lasting, Sum};
 use super::status::{KeyringFacts, LaneState, Now, Place, RegisterFacts, Totals, UnixMillis};
@@ -54,6 +55,9 @@ pub(super) struct Lane {
     joined: bool,
     positions: BTreeMap<(usize, i32), Held>,
     last_commit: Option<UnixMillis>,
+    /// Everything of before this time is out, in milliseconds since 1970: the newest record committed, or when
+    /// nothing was left to read.
+    through: Option<i64>,
     /// Since when records wait for a commit.
     open_since: Option<Instant>,
     /// Records in its producer's queue when its last commit began.
@@ -68,12 +72,21 @@ impl Lane {
             self.said
         }
     }
+
+    /// Records left in its partitions, as far as known; none where nothing is.
+    fn lag(&self) -> Option<u64> {
+        self.positions
+            .values()
+            .filter_map(Position::lag)
+            .reduce(|sum, lag| sum + lag)
+    }
 }
 
 #[derive(Debug)]
 struct Rejected {
     records: Sum,
     last: Option<Place>,
+    last_time: Option<UnixMillis>,
 }
 
 #[derive(Debug)]
@@ -115,6 +128,7 @@ pub(super) struct Board {
     commit_seconds: Histogram,
     transform_seconds: Histogram,
     recent: Recent,
+    history: Ring,
     keyring: Option<KeyringFacts>,
     keyring_loaded: UnixMillis,
     keyring_error: Option<String>,
@@ -133,6 +147,7 @@ impl Board {
             joined: false,
             positions: BTreeMap::new(),
             last_commit: None,
+            through: None,
             open_since: None,
             queued: 0,
         };
@@ -170,6 +185,7 @@ impl Board {
             commit_seconds: series.histogram(&names::COMMIT_SECONDS),
             transform_seconds: series.histogram(&names::TRANSFORM_SECONDS),
             recent: Recent::default(),
+            history: Ring::new(),
             keyring: None,
             keyring_loaded: UnixMillis(now.unix_millis()),
             keyring_error: None,
@@ -244,6 +260,28 @@ impl Board {
                 known.learn(position, now);
             }
         }
+        let lane = &mut self.lanes[lane];
+        // Of every partition: of one that is not known yet, nobody can say that nothing waits.
+        if !lane.positions.is_empty() && lane.positions.values().all(|position| position.lag() == Some(0)) {
+            lane.through = lane.through.max(Some(now.unix_millis()));
+        }
+        let (second, standing) = (self.second(now), self.standing());
+        self.history.stand(second, standing);
+    }
+
+    fn standing(&self) -> Standing {
+        let lags = || {
+            self.lanes
+                .iter()
+                .filter_map(|lane| Some((lane.lag()?, lane.through)))
+        };
+        Standing {
+            lag: lags().map(|(lag, _)| lag).reduce(|sum, lag| sum + lag),
+            waiting_since: lags()
+                .filter(|(lag, _)| *lag > 0)
+                .filter_map(|(_, through)| through)
+                .min(),
+        }
     }
 
     /// What a probe of the brokers met. It ends interruptions of reading; what a lane waits for itself, it ends itself.
@@ -269,7 +307,7 @@ impl Board {
         now: Now,
     ) {
         let before = self.totals;
-        self.add_inputs(counts);
+        let bytes = self.add_inputs(counts, now);
         self.ages.add(ages);
         for output in Output::ALL {
             let at = output as usize;
@@ -296,7 +334,12 @@ impl Board {
                 held.committed(UnixMillis(input.timestamp));
             }
         }
-        self.recent.add(self.second(now), self.totals.since(before));
+        let newest = counts.newest();
+        lane.through = lane.through.max(newest);
+        let (second, added) = (self.second(now), self.totals.since(before));
+        self.recent.add(second, added);
+        let age = newest.map(|newest| now.unix_millis() - newest);
+        self.history.add(second, added, bytes, age);
     }
 
     pub(super) fn aborted(&mut self) {
@@ -324,7 +367,9 @@ impl Board {
         self.transactions.producer_recreations.add(1);
     }
 
-    fn add_inputs(&mut self, counts: &LaneCounts) {
+    /// The bytes they are.
+    fn add_inputs(&mut self, counts: &LaneCounts, now: Now) -> u64 {
+        let mut bytes = 0;
         for input in counts.inputs.iter().filter(|input| input.messages > 0) {
             let rejected: u64 = input.rejected.iter().map(|found| found.records).sum();
             let skipped: u64 = input.skipped.iter().map(|(_, rows)| rows).sum();
@@ -334,6 +379,7 @@ impl Board {
             books.rejected += rejected;
             books.skipped += skipped;
             self.bytes_read.increment(input.bytes);
+            bytes += input.bytes;
             self.totals.read += input.read;
             self.totals.public += input.public;
             self.totals.restricted += input.restricted;
@@ -353,11 +399,13 @@ impl Board {
                 let reason = self.rejected(rejections.reason);
                 reason.records.add(rejections.records);
                 reason.last = Some(last);
+                reason.last_time = Some(UnixMillis(now.unix_millis()));
             }
             for &(reason, rows) in &input.skipped {
                 self.skipped(reason, input.partition).add(rows);
             }
         }
+        bytes
     }
 
     fn second(&self, now: Now) -> u64 {
@@ -435,6 +483,7 @@ impl Rejected {
         Self {
             records: series.sum(&names::RECORDS_REJECTED, &[&reason]),
             last: None,
+            last_time: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::telemetry::status::{
     EpochStatusLine, KeyringFacts, KeyringStatus, LaneState, LaneStatus, NextKey, Now, PartitionStatus,
     ReadyCheck, RejectedStatus, SkippedStatus, Status, TransactionStatus, UnixMillis,
 };
+use crate::telemetry::summary::Summary;
 
 /// A lane whose oldest uncommitted record waits longer is not delivering.
 /// Twice the default transaction timeout: one failed attempt is no alarm.
@@ -139,7 +140,8 @@ impl Board {
     /// The whole picture; `ages` are the lanes' heartbeat ages.
     pub(in crate::telemetry) fn status(&self, ages: &[Duration], now: Now) -> Status {
         let checks = self.checks(now);
-        Status {
+        let mut status = Status {
+            summary: Summary::unknown(),
             version: crate::telemetry::VERSION,
             domain: self.setup.domain.clone(),
             guarantee: self.setup.guarantee.clone(),
@@ -158,6 +160,9 @@ impl Board {
             totals: self.totals,
             reconciliation_difference: self.reconciliation_difference(),
             rate: self.recent.rate(self.second(now)),
+            history: self
+                .history
+                .history(self.second(now), UnixMillis(self.started.unix_millis())),
             rejected: self
                 .rejected
                 .iter()
@@ -165,6 +170,7 @@ impl Board {
                     reason,
                     records: rejected.records.value(),
                     last: rejected.last.clone(),
+                    last_time: rejected.last_time,
                 })
                 .collect(),
             skipped: self.skipped_by_reason(),
@@ -176,7 +182,9 @@ impl Board {
             },
             keyring: self.keyring_status(now),
             deck: self.decks.status(),
-        }
+        };
+        status.summary = Summary::of(&status);
+        status
     }
 
     fn lane_status(&self, number: usize, lane: &Lane, age: Duration) -> LaneStatus {
