@@ -3,6 +3,8 @@
 //! Read-only by construction: the routes know GET (and HEAD) alone and hold a
 //! handle that only reads. Nothing shown here can contain a record's content.
 
+mod page;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -10,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -25,15 +27,6 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How often the histograms are tidied: the period metrics-exporter-prometheus takes by itself.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-const INDEX: &str = "\
-cdrveil
-
-/metrics         Prometheus metrics
-/livez           200 while the lanes give signs of life
-/readyz          200 when records flow or could; ?verbose lists the checks
-/api/v1/status   the whole picture as JSON
-";
 
 /// `[admin]` as typed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -151,7 +144,7 @@ async fn upkeep(telemetry: Telemetry) -> Infallible {
 
 fn routes(telemetry: Telemetry) -> Router {
     Router::new()
-        .route("/", get(async || INDEX))
+        .merge(page::routes())
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -231,11 +224,23 @@ async fn with_headers(mut response: Response) -> Response {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // The page's own files say what they need; nothing else needs anything.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'"));
     response
 }
 
@@ -326,6 +331,8 @@ mod tests {
             ("/livez", 200, "text/plain; charset=utf-8"),
             ("/readyz", 200, "text/plain; charset=utf-8"),
             ("/api/v1/status", 200, "application/json"),
+            ("/page.css", 200, "text/css; charset=utf-8"),
+            ("/page.js", 200, "text/javascript; charset=utf-8"),
             ("/nowhere", 404, "text/plain; charset=utf-8"),
         ] {
             let (found, answer) = site.ask("GET", path);
@@ -335,6 +342,8 @@ mod tests {
                 format!("content-type: {content_type}\r\n"),
                 "cache-control: no-store\r\n".to_owned(),
                 "x-content-type-options: nosniff\r\n".to_owned(),
+                "x-frame-options: deny\r\n".to_owned(),
+                "content-security-policy: default-src 'none'".to_owned(),
             ] {
                 assert!(answer.contains(&line), "{path}: {line} in {answer}");
             }
@@ -342,9 +351,29 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_gets_the_page_and_everybody_else_the_list_of_addresses() {
+        let site = site(Now::read());
+        let html = "GET / HTTP/1.1\r\nAccept: text/html,*/*;q=0.8";
+        let mut socket = TcpStream::connect(site.serving.address()).unwrap();
+        let request = format!("{html}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.contains("content-type: text/html; charset=utf-8\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("vary: accept\r\n"), "{answer}");
+        assert!(answer.contains("script-src 'self'"), "{answer}");
+        assert!(answer.contains("<!doctype html>"), "{answer}");
+        let (_, list) = site.get("/");
+        assert!(list.contains("/api/v1/status"), "{list}");
+    }
+
+    #[test]
     fn nothing_can_be_changed_over_http() {
         let site = site(Now::read());
-        for path in ["/", "/metrics", "/livez", "/readyz", "/api/v1/status"] {
+        for path in ["/", "/page.js", "/metrics", "/livez", "/readyz", "/api/v1/status"] {
             for method in ["POST", "PUT", "PATCH", "DELETE"] {
                 assert_eq!(site.ask(method, path).0, 405, "{method} {path}");
             }
