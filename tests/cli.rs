@@ -9,6 +9,8 @@ mod check;
 mod deploy;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/init.rs"]
+mod init;
 #[path = "cli/keys.rs"]
 mod keys;
 #[path = "cli/learn.rs"]

@@ -5,6 +5,8 @@
 
 #[path = "end_to_end/csv.rs"]
 mod csv;
+#[path = "end_to_end/init.rs"]
+mod init;
 #[path = "end_to_end/json.rs"]
 mod json;
 mod support;
@@ -12,6 +14,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use csv::{csv_payloads_of_many_rows, csv_with_every_action};
+use init::a_folder_that_init_made_runs;
 use json::{
     json_that_the_policy_does_not_know_is_dropped, json_that_the_policy_does_not_know_is_rejected,
     json_with_every_action,
@@ -38,6 +41,7 @@ fn main() {
         json_that_the_policy_does_not_know_is_rejected,
         json_that_the_policy_does_not_know_is_dropped,
         every_reason_is_sealed_and_named,
+        a_folder_that_init_made_runs,
     ]
 }
 

@@ -32,6 +32,8 @@ use crate::cli::keys::selftest::selftest;
 use crate::pseudonym::epoch::EventTime;
 use crate::settings::Fault;
 
+pub(super) use self::new::first;
+
 /// Make, list and check the keys of the keyring.
 #[derive(Debug, Args)]
 pub struct KeysArgs {

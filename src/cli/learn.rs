@@ -60,7 +60,7 @@ pub(super) struct Args {
     force: bool,
 }
 
-fn country(text: &str) -> Result<String, String> {
+pub(super) fn country(text: &str) -> Result<String, String> {
     let settings = NumberSettings {
         country: Some(text.to_owned()),
         ..NumberSettings::default()
@@ -71,7 +71,7 @@ fn country(text: &str) -> Result<String, String> {
     }
 }
 
-fn zone(text: &str) -> Result<String, String> {
+pub(super) fn zone(text: &str) -> Result<String, String> {
     match TimeZone::get(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("unknown: use an IANA name such as Europe/London or UTC".to_owned()),
@@ -90,26 +90,6 @@ pub(super) fn run(args: &Args) -> Exit {
         complain(message);
         return Exit::Usage;
     }
-    let (bytes, end) = match sample(&args.file) {
-        Ok(found) => found,
-        Err(message) => {
-            complain(message);
-            return Exit::Usage;
-        }
-    };
-    let keyring = match throwaway() {
-        Ok(keyring) => Arc::new(keyring),
-        Err(message) => {
-            complain(message);
-            return Exit::Internal;
-        }
-    };
-    let sample = Sample {
-        bytes: &bytes,
-        end,
-        now: now_millis(),
-        keyring: &keyring,
-    };
     let known = Known {
         country: args.country.as_deref(),
         zone: args.zone.as_deref(),
@@ -119,16 +99,33 @@ pub(super) fn run(args: &Args) -> Exit {
             Examples::Hidden
         },
     };
-    match learn::learn(&sample, &known) {
-        Ok(learnt) => {
-            tell(&learnt, end);
-            write(args.output.as_deref(), existing, &learnt.policy)
-        }
-        Err(error) => {
-            complain(format!("{}:{error}", args.file.display()));
-            Exit::Usage
+    match from_file(&args.file, &known) {
+        Ok(learnt) => write(args.output.as_deref(), existing, &learnt.policy),
+        Err((exit, message)) => {
+            complain(message);
+            exit
         }
     }
+}
+
+/// What a sample teaches, told on stderr.
+///
+/// # Errors
+///
+/// What is wrong with it, and the exit code of that.
+pub(super) fn from_file(file: &Path, known: &Known<'_>) -> Result<Learnt, (Exit, String)> {
+    let (bytes, end) = sample(file).map_err(|message| (Exit::Usage, message))?;
+    let keyring = Arc::new(throwaway().map_err(|message| (Exit::Internal, message))?);
+    let sample = Sample {
+        bytes: &bytes,
+        end,
+        now: now_millis(),
+        keyring: &keyring,
+    };
+    let learnt = learn::learn(&sample, known);
+    let learnt = learnt.map_err(|error| (Exit::Usage, format!("{}:{error}", file.display())))?;
+    tell(&learnt, end);
+    Ok(learnt)
 }
 
 /// The beginning of the file, and whether it is all of it.

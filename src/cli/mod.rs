@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod demo;
 mod explain;
+mod init;
 mod keys;
 mod learn;
 mod man;
@@ -76,6 +77,8 @@ enum Verb {
     Check(check::Args),
     /// Show the whole program on an embedded broker, with generated calls
     Demo(demo::Args),
+    /// Write a configuration to a new folder: for a preset or a sample, with a fresh key and recipient
+    Init(init::Args),
     /// Transform files instead of Kafka: the same bytes, sealed outputs as JSON lines
     Apply(apply::Args),
     /// Open restricted and rejected records with an age identity
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args, &unguarded),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Init(args) => init::run(&args),
         Verb::Apply(args) => apply::run(&args),
         Verb::Open(args) => open::run(&args),
         Verb::Keys(args) => keys::run(

@@ -136,6 +136,28 @@ fn drawn(
     Ok(Ok((file, key)))
 }
 
+/// The first key of a keyring that is not there yet, in its folder; the keyring's text.
+///
+/// # Errors
+///
+/// What was in the way.
+pub(in crate::cli) fn first(keyring: &Path, now: Timestamp) -> Result<String, String> {
+    let args = NewArgs {
+        path: KeyringPath {
+            keyring: keyring.to_owned(),
+        },
+        id: None,
+        activate_at: None,
+        dir: None,
+    };
+    let (mut text, mut said) = (Vec::new(), Vec::new());
+    match new(&args, now, &mut text, &mut said) {
+        Ok(Exit::Ok) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Ok(_) => Err(String::from_utf8_lossy(&said).trim_end().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The keyring's text and its epochs; nothing of a file that is absent or empty (`keys new > keyring.toml` makes it so).
 fn existing(path: &Path) -> Result<(String, Vec<Epoch>), Vec<Fault>> {
     match std::fs::read_to_string(path) {
