@@ -103,6 +103,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("cryptoki", &["keystore/root/token"]),
     ("clap", &["cli/"]),
     ("sd_notify", &["daemon/manager"]),
+    ("ratatui", &["cli/top/"]),
 ];
 
 /// Rooms, and parts of one, where time, keys and randomness of a result are arguments.

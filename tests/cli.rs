@@ -29,6 +29,8 @@ mod readme;
 mod sample_files;
 #[path = "cli/sources.rs"]
 mod sources;
+#[path = "cli/top.rs"]
+mod top;
 
 use std::fs;
 use std::io::Write;

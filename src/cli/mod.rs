@@ -17,6 +17,7 @@ mod outputs;
 mod progress;
 mod run;
 mod tokens;
+mod top;
 
 use std::fmt::Display;
 use std::io;
@@ -79,6 +80,8 @@ enum Verb {
     Demo(demo::Args),
     /// Write a configuration to a new folder: for a preset or a sample, with a fresh key and recipient
     Init(init::Args),
+    /// Show a running daemon in the terminal: the page over the same JSON
+    Top(top::Args),
     /// Transform files instead of Kafka: the same bytes, sealed outputs as JSON lines
     Apply(apply::Args),
     /// Open restricted and rejected records with an age identity
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Init(args) => init::run(&args),
+        Verb::Top(args) => top::run(&args),
         Verb::Apply(args) => apply::run(&args),
         Verb::Open(args) => open::run(&args),
         Verb::Keys(args) => keys::run(

@@ -50,7 +50,7 @@ const MOST: u32 = 20_000;
 #[command(
     after_help = "Needs no Kafka, no Java and no set-up; all connections are to this machine.\n\
     Stops by itself with --seconds, else at ctrl-c.\n\
-    While it runs, look at http://127.0.0.1:9464/metrics and /api/v1/status."
+    While it runs, look at http://127.0.0.1:9464/ in a browser, or at cdrveil top in another terminal."
 )]
 pub(super) struct Args {
     /// Stop by itself after so many seconds
@@ -59,7 +59,7 @@ pub(super) struct Args {
     /// Calls per second
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     rate: u32,
-    /// Where /metrics and /api/v1/status listen (port 0: any free one)
+    /// Where the page, /metrics and /api/v1/status listen (port 0: any free one)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
     /// Only make the calls, onto cdr.raw of these brokers, for a daemon that runs by itself
@@ -252,6 +252,7 @@ fn introduce(address: SocketAddr, brokers: &str, columns: &str, appended: &str) 
     let [raw, public, restricted, rejected] = TOPICS;
     println!("  calls       generated -> {raw} -> the real daemon");
     println!("              -> {public}, {restricted}, {rejected}");
+    println!("  page        http://{address}/   (or cdrveil top http://{address})");
     println!("  metrics     http://{address}/metrics");
     println!("  status      http://{address}/api/v1/status");
     println!("  topics      kcat -b {brokers} -C -t {public}   (in another terminal)");
