@@ -4,6 +4,7 @@
 //! runs is kept out of swap as well ([`keep_from_swap`]), where the system allows it.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,6 +66,38 @@ pub fn keep_from_swap<T>(values: &[T]) {
 /// Whether the system refused to keep one of them out of swap.
 pub fn may_be_swapped() -> bool {
     REFUSED.load(Ordering::Relaxed)
+}
+
+/// Does work with secrets further down the stack, and overwrites what it left there: values that are moved leave their
+/// bytes behind, and a thread that waits keeps them.
+pub fn leaving_no_trace<T>(work: impl FnOnce() -> T) -> T {
+    let done = further_down(work);
+    overwrite();
+    done
+}
+
+/// Room enough for all frames of the work.
+const DEPTH: usize = 16 * 1024;
+
+/// A frame without secrets between: what is overwritten begins somewhat below the caller's frame, not at its edge.
+#[inline(never)]
+fn further_down<T>(work: impl FnOnce() -> T) -> T {
+    let mut between = [0_u8; 1024];
+    black_box(&mut between);
+    let done = called(work);
+    black_box(&mut between);
+    done
+}
+
+#[inline(never)]
+fn called<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn overwrite() {
+    let mut below = [0_u8; DEPTH];
+    black_box(&mut below);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::pseudonym::epoch::{EpochId, EventTime};
 use crate::pseudonym::mac::{EpochKey, FieldMac, Kcv, sha256};
-use crate::secret::{Secret, keep_from_swap};
+use crate::secret::{Secret, keep_from_swap, leaving_no_trace};
 
 pub use self::overlap::{Beside, Carriers, Overlap, Withheld, after, beside};
 
@@ -355,12 +355,15 @@ pub struct FieldMacs {
 impl FieldMacs {
     /// Keys every kind under every epoch of the keyring.
     pub fn new(keyring: &Keyring, domain: &str, kinds: &[&str]) -> Self {
-        let of_epoch = |epoch: &Epoch| {
-            let key = epoch.key.clone();
-            let mac = move |kind: &&str| key.as_ref().map(|key| FieldMac::new(key, domain, kind));
-            kinds.iter().map(mac).collect::<Vec<_>>()
-        };
-        let macs: Vec<_> = keyring.epochs.iter().flat_map(of_epoch).collect();
+        // Never grown: what a Vec has grown out of is freed, and not wiped. Nor do the stack's bytes stay: whichever
+        // thread this is, it may wait for a long time afterwards.
+        let mut macs = Vec::with_capacity(keyring.epochs.len() * kinds.len());
+        leaving_no_trace(|| {
+            for epoch in &keyring.epochs {
+                let mac = |kind: &&str| epoch.key().map(|key| FieldMac::new(key, domain, kind));
+                macs.extend(kinds.iter().map(mac));
+            }
+        });
         keep_from_swap(&macs);
         Self {
             kinds: kinds.len(),
