@@ -167,7 +167,7 @@ fn the_status_is_as_documented() {
 
     let words =
         |text: &str| -> BTreeSet<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-    let states = words(
+    let doing = words(
         page.split("| `lanes[].state` |")
             .nth(1)
             .unwrap()
@@ -176,7 +176,7 @@ fn the_status_is_as_documented() {
             .unwrap(),
     );
     assert_eq!(
-        states,
+        doing,
         LaneState::ALL.map(|state| state.as_str().to_owned()).into()
     );
     let checks = words(

@@ -85,11 +85,11 @@ fn secrets_are_fresh_and_their_owners_alone_and_nothing_is_overwritten() {
             files.push(name);
         }
         assert_eq!(files.len(), 5, "{files:?}");
-        let mode = fs::metadata(place.path().join(folder))
+        let rights = fs::metadata(place.path().join(folder))
             .unwrap()
             .permissions()
             .mode();
-        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(rights & 0o777, 0o700);
     }
     secrets.sort();
     secrets.dedup();

@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The browser's program, if it is there; `CDRVEIL_TEST_CHROMIUM` names another.
 pub fn program() -> Option<String> {
-    let named = std::env::var("CDRVEIL_TEST_CHROMIUM").ok();
+    let told = std::env::var("CDRVEIL_TEST_CHROMIUM").ok();
     let names = ["chromium", "chromium-browser", "google-chrome"].map(str::to_owned);
-    named.into_iter().chain(names).find(|name| {
+    told.into_iter().chain(names).find(|name| {
         let mut version = Command::new(name);
         version
             .arg("--version")
@@ -93,7 +93,7 @@ impl Tab {
             "Target.attachToTarget",
             json!({"targetId": target["targetId"], "flatten": true}),
         );
-        tab.session = attached["sessionId"].as_str().unwrap().to_owned();
+        tab.session.push_str(attached["sessionId"].as_str().unwrap());
         for domain in ["Page", "Runtime", "Log", "Network", "Performance"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }
@@ -229,7 +229,8 @@ impl Tab {
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let id = self.next;
-        let mut command = json!({"id": id, "method": method, "params": params});
+        let mut command = json!({"id": id, "method": method});
+        command["params"] = params;
         if !self.session.is_empty() {
             command["sessionId"] = json!(self.session);
         }

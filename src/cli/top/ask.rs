@@ -111,7 +111,8 @@ pub(super) struct Lane {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Partition {
     pub(super) topic: String,
-    pub(super) partition: i32,
+    #[serde(rename = "partition")]
+    pub(super) number: i32,
     pub(super) lag: Option<u64>,
 }
 

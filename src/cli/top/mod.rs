@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args) -> Exit {
 
 /// What the two threads tell: neither the daemon nor the terminal may hold up the other.
 enum Told {
-    Answer(Result<Picture, String>),
+    Answer(Box<Result<Picture, String>>),
     End,
     Failed(io::Error),
 }
@@ -77,8 +77,10 @@ fn watch(mut terminal: DefaultTerminal, address: &Address) -> io::Result<()> {
         }
         terminal.draw(|frame| view.draw(frame, Instant::now()))?;
         match told.recv_timeout(TURN) {
-            Ok(Told::Answer(Ok(picture))) => view.answered(picture, Instant::now()),
-            Ok(Told::Answer(Err(error))) => view.failed(error),
+            Ok(Told::Answer(answer)) => match *answer {
+                Ok(picture) => view.answered(picture, Instant::now()),
+                Err(error) => view.failed(error),
+            },
             Ok(Told::End) => return Ok(()),
             Ok(Told::Failed(error)) => return Err(error),
             Err(RecvTimeoutError::Timeout) => {}
@@ -92,7 +94,7 @@ fn watch(mut terminal: DefaultTerminal, address: &Address) -> io::Result<()> {
 /// Asks once a second.
 fn asking(address: Address, tell: Sender<Told>) {
     thread::spawn(move || {
-        while tell.send(Told::Answer(ask(&address))).is_ok() {
+        while tell.send(Told::Answer(Box::new(ask(&address)))).is_ok() {
             thread::sleep(PERIOD);
         }
     });

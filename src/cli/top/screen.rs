@@ -200,12 +200,12 @@ fn partitions_table(picture: &Picture) -> Table<'static> {
                 .map(move |partition| (lane.lane, partition))
         })
         .collect();
-    all.sort_by_key(|(_, partition)| (std::cmp::Reverse(partition.lag), partition.partition));
+    all.sort_by_key(|(_, partition)| (std::cmp::Reverse(partition.lag), partition.number));
     let title = format!(" waiting in {} partitions, most first ", all.len());
     let rows = all.into_iter().map(|(lane, partition)| {
         Row::new([
             right(partition.lag.map_or_else(|| "unknown".to_owned(), grouped)),
-            Line::from(format!("{}/{}", partition.topic, partition.partition)),
+            Line::from(format!("{}/{}", partition.topic, partition.number)),
             Line::from(format!("lane {lane}")),
         ])
     });
