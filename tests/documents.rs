@@ -8,14 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use cdrveil::cdr::{Reason, Skip};
+use cdrveil::telemetry::names::{self, Kind, Values};
 use cdrveil::telemetry::{
     DeckFacts, EpochFacts, EpochStatus, KeyringFacts, LaneCounts, LaneState, Now, Setup, Telemetry,
     UnixMillis,
 };
 use serde_json::Value;
-
-use cdrveil::cdr::{Reason, Skip};
-use cdrveil::telemetry::names::{self, Kind, Values};
 
 /// The fenced blocks of a page: what stands behind the opening fence, and the text.
 fn blocks(page: &str) -> Vec<(&str, String)> {
@@ -153,7 +152,7 @@ fn the_status_is_as_documented() {
     };
     telemetry.deck_loaded(vec![deck], 0, now);
     telemetry.deck_refused("deck.csv:3: nope");
-    telemetry.assigned(0, &[(0, 0)]);
+    telemetry.assigned(0, &[(0, 0)], now);
     let mut counts = LaneCounts::default();
     counts.message(0, 0, 150, 0);
     counts.read(1);
@@ -192,4 +191,60 @@ fn the_status_is_as_documented() {
         .into_iter()
         .map(|check| check.name.to_owned());
     assert_eq!(checks, told.collect());
+}
+
+/// `docs/metrics.md` is the table of names. After a change there: `CDRVEIL_UPDATE=1 cargo test --test documents`.
+#[test]
+fn the_page_of_metrics_is_the_table_of_the_source() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (head, rest) = page.split_once(BEGIN).expect("where the tables begin");
+    let (_, tail) = rest.split_once(END).expect("where the tables end");
+    let wanted = format!("{head}{BEGIN}{}{END}{tail}", tables());
+    if std::env::var_os("CDRVEIL_UPDATE").is_some_and(|value| value == "1") {
+        fs::write(&path, &wanted).unwrap();
+    } else {
+        assert!(
+            page == wanted,
+            "docs/metrics.md is not what src/telemetry/names.rs says: CDRVEIL_UPDATE=1 cargo test --test documents"
+        );
+    }
+}
+
+const BEGIN: &str = "<!-- from src/telemetry/names.rs -->\n";
+const END: &str = "<!-- end -->\n";
+
+fn tables() -> String {
+    let mut lines = Vec::new();
+    for metric in names::ALL {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        lines.push(format!("\n### `{}`\n", metric.name));
+        lines.push(format!("{kind}, {}. {}", metric.unit, metric.help));
+        for (at, label) in metric.labels.iter().enumerate() {
+            let gap = if at == 0 { "\n" } else { "" };
+            lines.push(format!("{gap}- `{}`: {}", label.name, values(&label.values)));
+        }
+        if !metric.buckets.is_empty() {
+            let bounds: Vec<_> = metric.buckets.iter().map(ToString::to_string).collect();
+            lines.push(format!("\nBuckets: {}.", bounds.join(", ")));
+        }
+    }
+    lines.join("\n") + "\n\n"
+}
+
+fn values(values: &Values) -> String {
+    let words = |words: &[&str]| {
+        let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        quoted.join(", ")
+    };
+    match values {
+        Values::Words(closed) => words(closed),
+        Values::Reasons => words(&Reason::ALL.map(Reason::as_str)),
+        Values::Skips => words(&Skip::ALL.map(Skip::as_str)),
+        Values::Open(what) => (*what).to_owned(),
+    }
 }

@@ -42,11 +42,12 @@ fn listener(runtime: &Runtime, stopped: oneshot::Receiver<()>) -> admin::Serving
     };
     telemetry.keyring_loaded(facts, now);
     telemetry.lane_state(0, LaneState::Running);
-    telemetry.assigned(0, &[(0, 7)]);
+    telemetry.assigned(0, &[(0, 7)], now);
     let position = Position {
         topic: 0,
         partition: 7,
         committed: Some(3),
+        read: Some(3),
         high_watermark: Some(3),
     };
     telemetry.positions(0, &[position], now);

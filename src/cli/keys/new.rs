@@ -149,6 +149,7 @@ pub(in crate::cli) fn first(keyring: &Path, now: Timestamp) -> Result<String, St
         id: None,
         activate_at: None,
         dir: None,
+        derive: None,
     };
     let (mut text, mut said) = (Vec::new(), Vec::new());
     match new(&args, now, &mut text, &mut said) {

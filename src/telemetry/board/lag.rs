@@ -86,7 +86,8 @@ impl Held {
         })
     }
 
-    fn is_caught_up(&self) -> bool {
+    /// Whether nothing that can be read is left: behind the last record there may be markers of transactions.
+    pub(super) fn is_caught_up(&self) -> bool {
         self.high_watermark
             .is_some_and(|high| self.committed.max(self.read).is_some_and(|read| read >= high))
     }

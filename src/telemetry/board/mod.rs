@@ -77,8 +77,13 @@ impl Lane {
     fn lag(&self) -> Option<u64> {
         self.positions
             .values()
-            .filter_map(Position::lag)
+            .filter_map(Held::lag)
             .reduce(|sum, lag| sum + lag)
+    }
+
+    /// Of every partition: of one that is not known yet, nobody can say that nothing waits.
+    fn is_caught_up(&self) -> bool {
+        !self.positions.is_empty() && self.positions.values().all(Held::is_caught_up)
     }
 }
 
@@ -261,8 +266,7 @@ impl Board {
             }
         }
         let lane = &mut self.lanes[lane];
-        // Of every partition: of one that is not known yet, nobody can say that nothing waits.
-        if !lane.positions.is_empty() && lane.positions.values().all(|position| position.lag() == Some(0)) {
+        if lane.is_caught_up() {
             lane.through = lane.through.max(Some(now.unix_millis()));
         }
         let (second, standing) = (self.second(now), self.standing());
@@ -270,16 +274,16 @@ impl Board {
     }
 
     fn standing(&self) -> Standing {
-        let lags = || {
-            self.lanes
-                .iter()
-                .filter_map(|lane| Some((lane.lag()?, lane.through)))
-        };
+        let waiting = self.lanes.iter().filter(|lane| !lane.is_caught_up());
         Standing {
-            lag: lags().map(|(lag, _)| lag).reduce(|sum, lag| sum + lag),
-            waiting_since: lags()
-                .filter(|(lag, _)| *lag > 0)
-                .filter_map(|(_, through)| through)
+            lag: self
+                .lanes
+                .iter()
+                .filter_map(Lane::lag)
+                .reduce(|sum, lag| sum + lag),
+            waiting_since: waiting
+                .filter(|lane| lane.lag().is_some())
+                .filter_map(|lane| lane.through)
                 .min(),
         }
     }
