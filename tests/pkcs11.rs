@@ -354,6 +354,11 @@ fn a_module_or_token_that_is_not_there_is_told_with_its_place() {
         ),
         (module.as_str(), "policy.toml", "4:21: root \"hsm-root\": module "),
         (
+            module.as_str(),
+            "/dev/null",
+            "4:21: root \"hsm-root\": module /dev/null is no file",
+        ),
+        (
             "\"present\"",
             "\"absent\"",
             "root \"hsm-root\": there is no token \"absent\" (the module has ",

@@ -87,7 +87,8 @@ enum KeysCommand {
     ///
     /// The register is the topic on which all instances agree what every epoch is. `--rebuild` is for a topic
     /// that was deleted, and for records processed before there was one: it shows what it would write and asks.
-    /// Exits with 0, 1 when register and keyring contradict each other, 69 without a broker, 78 when it cannot be done.
+    /// Exits with 0, 1 when register and keyring contradict each other or a tombstone was not told, 69 without a broker, 78
+    /// when it cannot be done.
     Register(RegisterArgs),
 }
 

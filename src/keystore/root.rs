@@ -267,6 +267,11 @@ impl Asked<'_> {
             );
             self.fault(&settings.module, &message)
         })?;
+        // A pipe would hold up the loader, which no time limit can end.
+        if !module.is_file() {
+            let message = format!("module {} is no file", module.display());
+            return Err(self.fault(&settings.module, &message));
+        }
         let ran;
         let pin = if let Some(pin) = self.pin {
             pin
