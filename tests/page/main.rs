@@ -123,15 +123,10 @@ fn the_page_shows_what_the_program_does() {
     assert_eq!(tab.complaints(), Vec::<String>::new());
 
     // Inline code is refused: the policy is not only sent, it works.
+    tab.eval("document.addEventListener('securitypolicyviolation', (event) => { window.refused = event.effectiveDirective; })");
     tab.eval("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.inline = 1' }))");
+    tab.until("window.refused === 'script-src-elem'");
     assert_eq!(tab.eval("window.inline ?? null"), Value::Null);
-    let complaints = tab.complaints();
-    assert!(
-        complaints
-            .iter()
-            .any(|said| said.contains("Content Security Policy")),
-        "{complaints:?}"
-    );
 }
 
 fn it_fits_three_widths_in_both_themes() {
@@ -342,19 +337,29 @@ fn ten_thousand_polls_leave_no_growth() {
 fn a_status_costs_little_at_full_speed() {
     let demo = Demo::start(20_000);
     let reads = |status: &Value| status["totals"]["in"].as_u64().unwrap();
-    while reads(&demo.status().1) < 20_000 {}
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while reads(&demo.status().1) < 20_000 {
+        assert!(Instant::now() < deadline, "it does not reach full speed");
+    }
     let before = reads(&demo.status().1);
-    let mut times: Vec<Duration> = (0..300).map(|_| demo.status().0).collect();
-    let (_, status) = demo.status();
+    let mut times = Vec::new();
+    // A second's records: they are counted when committed, and a hundred answers may come between two commits.
+    let status = loop {
+        let (time, status) = demo.status();
+        times.push(time);
+        assert!(Instant::now() < deadline, "it did nothing meanwhile");
+        if times.len() >= 300 && reads(&status) > before + 20_000 {
+            break status;
+        }
+    };
     times.sort();
     println!(
         "status while {} records went through: fastest {:?}, median {:?}, {} bytes",
         reads(&status) - before,
         times[0],
-        times[150],
+        times[times.len() / 2],
         status.to_string().len()
     );
-    assert!(reads(&status) > before, "it did nothing meanwhile");
     assert!(times[0] < Duration::from_millis(5), "{:?}", times[0]);
 }
 
