@@ -469,7 +469,8 @@ impl<'a> Public<'a> {
             id: next().parse().unwrap(),
             token: next(),
             start: next().parse().unwrap(),
-            previous: next(),
+            // Behind the record id.
+            previous: cells.nth(1).unwrap(),
         }
     }
 }
