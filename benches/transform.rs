@@ -21,6 +21,7 @@ use cdrveil::number::{Canonicaliser, Reading};
 use cdrveil::pseudonym::keyring::{EpochIndex, FieldMacs};
 use cdrveil::pseudonym::token::write_token;
 use cdrveil::seal::sealer::Sealer;
+use cdrveil::telemetry::{LaneCounts, Now, Setup, Telemetry};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
@@ -35,10 +36,21 @@ const RECORDS: usize = 1_000;
 const SLICE: usize = 500;
 const SLICES: usize = 2_000;
 
+/// Records of a transaction: 100 ms at full speed.
+const TRANSACTION: i64 = 30_000;
+
 /// Prefixes of a deck of the whole world.
 const PREFIXES: usize = 300_000;
 
-criterion_group!(benches, stages, guard_stage, json_stages, decks, wholes);
+criterion_group!(
+    benches,
+    stages,
+    guard_stage,
+    json_stages,
+    decks,
+    own_metrics,
+    wholes
+);
 criterion_main!(benches);
 
 fn stages(criterion: &mut Criterion) {
@@ -233,6 +245,40 @@ fn decks(criterion: &mut Criterion) {
             lists.ports.as_ref().and_then(|ports| ports.word(tag)),
         ));
     });
+    group.finish();
+}
+
+/// What a record's metrics cost: counted by the lane, and added up when its transaction is committed.
+fn own_metrics(criterion: &mut Criterion) {
+    let now = Now::read();
+    let setup = Setup {
+        domain: "billing".to_owned(),
+        guarantee: "exactly-once".to_owned(),
+        lanes: 1,
+        raw_topics: vec!["cdr.raw".to_owned()],
+        rejection_reasons: &["number"],
+        skip_reasons: &["header"],
+    };
+    let telemetry = Telemetry::new(setup, now);
+    telemetry.assigned(0, &[(0, 0), (0, 1), (0, 2), (0, 3)], now);
+    let mut group = criterion.benchmark_group("metrics");
+    group.throughput(Throughput::Elements(1));
+    // Ages are counted by time: the more times, the more work.
+    for (name, of_a_millisecond) in [("300 records a millisecond", 300), ("a millisecond each", 1)] {
+        let (mut counts, mut count) = (LaneCounts::default(), 0);
+        one(&mut group, name, |_| {
+            count += 1;
+            let partition = (count / 250 % 4) as i32;
+            counts.message(0, partition, 150, records::TIMESTAMP + count / of_a_millisecond);
+            counts.read(1);
+            counts.public(partition, 190, "2026-11");
+            counts.restricted(partition, 350);
+            if count % TRANSACTION == 0 {
+                telemetry.committed(0, &counts, Duration::from_millis(5), now);
+                counts.clear();
+            }
+        });
+    }
     group.finish();
 }
 

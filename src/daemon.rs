@@ -457,7 +457,7 @@ async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
             }
             Err(error) => Err(error),
         };
-        telemetry.brokers(answer.map_err(|error| error.to_string()));
+        telemetry.brokers(answer.map_err(|error| format!("none can be asked: {error}")));
         tokio::time::sleep(BROKER_PROBE).await;
     }
 }
