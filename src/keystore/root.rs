@@ -236,6 +236,7 @@ fn kcv_from(path: &Path, name: &str, epoch: EpochId, outside: &Outside) -> Resul
 struct Asked<'a> {
     source: &'a Source,
     root: &'a RootSettings,
+    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code))] // read all the same
     pin: Option<&'a Bytes>,
 }
 
