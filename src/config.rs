@@ -192,17 +192,13 @@ impl Config {
     ///
     /// Every fault found, each with its place.
     pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, Vec<Fault>> {
-        let source = read(path)?;
-        let checker = Checker {
-            source: &source,
-            faults: Vec::new(),
-        };
-        let loaded = match merge(&source, environment) {
+        checked(path, environment, |checker, settings| match settings {
             Ok(settings) => checker.config(path, settings),
-            Err(fault) => Err(checker.others(fault, &named_files(&source, environment))),
-        };
-        let attribute = |fault| attributed(fault, environment);
-        loaded.map_err(|faults| faults.into_iter().map(attribute).collect())
+            Err(fault) => {
+                let files = named_files(checker.source, environment);
+                Err(checker.others(fault, &files))
+            }
+        })
     }
 
     /// The names that are bound into what is sealed.
@@ -231,6 +227,21 @@ pub fn log_settings(path: &Path) -> LogSettings {
         .and_then(|text| toml::from_str::<OnlyLog>(&text).ok())
         .unwrap_or_default()
         .log
+}
+
+/// Reads a configuration, lays the environment over it and has it checked; faults name the variable they come from.
+fn checked<T>(
+    path: &Path,
+    environment: &[(String, String)],
+    check: impl FnOnce(Checker<'_>, Result<ConfigSettings, Fault>) -> Result<T, Vec<Fault>>,
+) -> Result<T, Vec<Fault>> {
+    let source = read(path)?;
+    let checker = Checker {
+        source: &source,
+        faults: Vec::new(),
+    };
+    let attribute = |fault| attributed(fault, environment);
+    check(checker, merge(&source, environment)).map_err(|faults| faults.into_iter().map(attribute).collect())
 }
 
 fn read(path: &Path) -> Result<Source, Vec<Fault>> {

@@ -7,7 +7,7 @@
 pub mod destruction;
 mod epochs;
 mod material;
-pub mod root;
+pub mod roots;
 mod snapshot;
 
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub use self::snapshot::ContentHash;
 use crate::keystore::epochs::EpochSettings;
 pub use crate::keystore::epochs::OverlapPlaces;
 use crate::keystore::material::{Kind, Material, Outside};
-use crate::keystore::root::{RootInUse, RootSettings};
+use crate::keystore::roots::{RootInUse, RootSettings};
 use crate::keystore::snapshot::{Bytes, Missing, Snapshot};
 use crate::pseudonym::edit::EditRefused;
 use crate::pseudonym::epoch::{EpochId, EventTime};
@@ -158,7 +158,7 @@ pub fn outline_strictly(path: &Path) -> Result<Outline, Vec<Fault>> {
             found.push(source.fault(settings.id.span(), message));
         }
     }
-    found.extend(root::faults(&source, &file));
+    found.extend(roots::faults(&source, &file));
     let known: Vec<KeyEntry> = entries.iter().map(|(entry, _)| entry.clone()).collect();
     for fault in keyring::faults(&known) {
         match entries.get(fault.entry) {
@@ -263,7 +263,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         (Ok(source), Ok(file)) => (source, file),
         (Err(fault), _) | (_, Err(fault)) => return Err(vec![fault.clone()]),
     };
-    let mut found = root::faults(source, file);
+    let mut found = roots::faults(source, file);
     let mut read = Vec::new();
     for (at, key) in file.key.iter().enumerate() {
         match checked(source, key, snapshot.materials[at].as_ref(), outside) {
@@ -302,7 +302,7 @@ fn load_from(path: &Path, outside: &Outside) -> Result<LoadedKeyring, Vec<Fault>
         keyring: Arc::new(keyring.overlapping(overlap)),
         content_hash,
         sources,
-        roots: root::in_use(file),
+        roots: roots::in_use(file),
         starts,
         overlap: file.epochs.places(source),
         late_window: file.epochs.late_window(),
@@ -375,7 +375,7 @@ impl KeySettings {
         let Some(material) = &self.material else {
             return "-".to_owned();
         };
-        match self.root().and_then(|name| root::named(file, name)) {
+        match self.root().and_then(|name| roots::named(file, name)) {
             Some(root) => root.source_text(),
             None => material.as_ref().to_string(),
         }

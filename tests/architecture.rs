@@ -100,7 +100,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("aes_gcm", &["seal/"]),
     ("rlibphonenumber", &["number/library", "number/settings"]),
     ("axum", &["admin/"]),
-    ("cryptoki", &["keystore/root/token"]),
+    ("cryptoki", &["keystore/roots/token"]),
     ("clap", &["cli/"]),
     ("sd_notify", &["daemon/manager"]),
     ("ratatui", &["cli/top/"]),

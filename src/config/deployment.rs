@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Checker, ConfigSettings, Topics, attributed, merge, read};
+use super::{Checker, ConfigSettings, Topics, checked};
 use crate::kafka::Kafka;
 use crate::settings::Fault;
 
@@ -29,17 +29,10 @@ impl Deployment {
     ///
     /// Every fault found, each with its place.
     pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, Vec<Fault>> {
-        let source = read(path)?;
-        let checker = Checker {
-            source: &source,
-            faults: Vec::new(),
-        };
-        let loaded = match merge(&source, environment) {
+        checked(path, environment, |checker, settings| match settings {
             Ok(settings) => checker.deployment(path, &settings),
             Err(fault) => Err(vec![fault]),
-        };
-        let attribute = |fault| attributed(fault, environment);
-        loaded.map_err(|faults| faults.into_iter().map(attribute).collect())
+        })
     }
 }
 

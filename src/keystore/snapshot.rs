@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::material::{Kind, Material, Outside};
-use super::{KeySettings, KeyringFile, parse, read, root};
+use super::{KeySettings, KeyringFile, parse, read, roots};
 use crate::pseudonym::mac::sha256;
 use crate::secret::Secret;
 use crate::settings::{Fault, Source};
@@ -83,7 +83,7 @@ impl Snapshot {
         let (Ok(source), Ok(file)) = (&self.source, &self.file) else {
             return;
         };
-        let derived = root::derive(source, file, &self.pins, outside);
+        let derived = roots::derive(source, file, &self.pins, outside);
         for (material, derived) in self.materials.iter_mut().zip(derived) {
             if derived.is_some() {
                 *material = derived;

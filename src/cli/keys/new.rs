@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 use crate::cli::Exit;
 use crate::cli::keys::{KeyringPath, event_time, refuse};
-use crate::keystore::{outline, root};
+use crate::keystore::{outline, roots};
 use crate::pseudonym::epoch::EpochId;
 use crate::pseudonym::keyring::Epoch;
 use crate::pseudonym::mac::{EpochKey, MIN_KEY_BYTES};
@@ -66,7 +66,7 @@ pub(super) fn new(
     // A first key has no moment by which the block has to be there.
     let by = (!epochs.is_empty()).then_some(starts);
     let (material, kcv, made) = if let Some(name) = &args.derive {
-        match root::kcv(path, name, id) {
+        match roots::kcv(path, name, id) {
             Ok(kcv) => (format!("derive = {}", quoted(name)), kcv, Made::Derived),
             Err(faults) => return refuse(stderr, &faults),
         }
