@@ -444,9 +444,9 @@ fn died(ended: Result<(), JoinError>) -> String {
 async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
     let mut kept: Option<Probe> = None;
     loop {
-        let (kafka, held) = (Arc::clone(&kafka), kept.take());
+        let (client, held) = (Arc::clone(&kafka), kept.take());
         let asked = tokio::task::spawn_blocking(move || {
-            let probe = held.map_or_else(|| Probe::new(&kafka), Ok)?;
+            let probe = held.map_or_else(|| Probe::new(&client), Ok)?;
             let answer = probe.ask(Duration::from_secs(3));
             Ok((probe, answer))
         });
@@ -457,7 +457,7 @@ async fn watch_brokers(kafka: Arc<Kafka>, telemetry: Telemetry) {
             }
             Err(error) => Err(error),
         };
-        telemetry.brokers(answer.map_err(|error| format!("none can be asked: {error}")));
+        telemetry.brokers(answer.map_err(|error| format!("no answer from {}: {error}", kafka.brokers())));
         tokio::time::sleep(BROKER_PROBE).await;
     }
 }

@@ -3,6 +3,7 @@
 //! Read-only by construction: the routes know GET (and HEAD) alone and hold a
 //! handle that only reads. Nothing shown here can contain a record's content.
 
+mod host;
 mod page;
 
 use std::convert::Infallible;
@@ -121,7 +122,11 @@ pub async fn serve(
 ) -> io::Result<Serving> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
-    let server = axum::serve(listener, routes(telemetry.clone())).with_graceful_shutdown(shutdown);
+    let mut routes = routes(telemetry.clone());
+    if address.ip().is_loopback() {
+        routes = routes.layer(middleware::from_fn(host::only_loopback));
+    }
+    let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown);
     let task = tokio::spawn(async move {
         tokio::select! {
             end = server.into_future() => end,
@@ -306,12 +311,18 @@ mod tests {
     }
 
     impl Site {
-        fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        /// Sends a request's line and headers; the whole answer.
+        fn send(&self, request: &str) -> String {
             let mut socket = TcpStream::connect(self.serving.address()).unwrap();
-            let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let request = format!("{request}\r\nConnection: close\r\n\r\n");
             socket.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
             socket.read_to_string(&mut answer).unwrap();
+            answer
+        }
+
+        fn ask(&self, method: &str, path: &str) -> (u16, String) {
+            let answer = self.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost"));
             (answer[9..12].parse().unwrap(), answer)
         }
 
@@ -353,12 +364,7 @@ mod tests {
     #[test]
     fn a_browser_gets_the_page_and_everybody_else_the_list_of_addresses() {
         let site = site(Now::read());
-        let html = "GET / HTTP/1.1\r\nAccept: text/html,*/*;q=0.8";
-        let mut socket = TcpStream::connect(site.serving.address()).unwrap();
-        let request = format!("{html}\r\nHost: x\r\nConnection: close\r\n\r\n");
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
+        let answer = site.send("GET / HTTP/1.1\r\nAccept: text/html,*/*;q=0.8\r\nHost: localhost");
         assert!(
             answer.contains("content-type: text/html; charset=utf-8\r\n"),
             "{answer}"
@@ -378,6 +384,16 @@ mod tests {
                 assert_eq!(site.ask(method, path).0, 405, "{method} {path}");
             }
             assert_ne!(site.ask("HEAD", path).0, 405, "HEAD {path}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_point_here_gets_no_answer() {
+        let site = site(Now::read());
+        for path in ["/", "/metrics", "/readyz", "/api/v1/status"] {
+            let answer = site.send(&format!("GET {path} HTTP/1.1\r\nHost: rebound.example.net:9464"));
+            assert!(answer.starts_with("HTTP/1.1 421 "), "{path}: {answer}");
+            assert!(answer.contains("localhost, 127.0.0.1 or [::1] only"), "{answer}");
         }
     }
 

@@ -415,6 +415,6 @@ where
 }
 
 pub(super) fn sorted(error: &rdkafka::error::KafkaError) -> KafkaError {
-    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-    KafkaError::new(code, Flag::None, error.to_string())
+    let code = error.rdkafka_error_code().map(KafkaError::bare);
+    code.unwrap_or_else(|| KafkaError::new(Code::Fail, Flag::None, error.to_string()))
 }

@@ -51,10 +51,8 @@ pub(super) enum Flag {
 impl KafkaError {
     /// librdkafka's name of the code, such as `_FENCED` or `TOPIC_AUTHORIZATION_FAILED`.
     pub fn name(&self) -> String {
-        let code =
-            RDKafkaRespErr::try_from(self.code as i32).unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN);
         // SAFETY: returns a static NUL-terminated string for any code.
-        unsafe { CStr::from_ptr(rd_kafka_err2name(code)) }
+        unsafe { CStr::from_ptr(rd_kafka_err2name(response(self.code))) }
             .to_string_lossy()
             .into_owned()
     }
@@ -165,12 +163,14 @@ impl KafkaError {
 
     /// From a bare code; `None` where the code says success.
     pub(super) fn from_code(code: RDKafkaRespErr) -> Option<Self> {
-        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return None;
-        }
+        (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| Self::bare(code.into()))
+    }
+
+    /// From the code of an error, in librdkafka's words for it.
+    pub(super) fn bare(code: Code) -> Self {
         // SAFETY: returns a static NUL-terminated string for any code.
-        let message = unsafe { CStr::from_ptr(rd_kafka_err2str(code)) }.to_string_lossy();
-        Some(Self::new(code.into(), Flag::None, message))
+        let message = unsafe { CStr::from_ptr(rd_kafka_err2str(response(code))) };
+        Self::new(code, Flag::None, message.to_string_lossy())
     }
 
     /// From the error object of a transactional call, which is freed; `None` for null, which means success.
@@ -200,6 +200,10 @@ impl KafkaError {
             Some(sorted)
         }
     }
+}
+
+fn response(code: Code) -> RDKafkaRespErr {
+    RDKafkaRespErr::try_from(code as i32).unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN)
 }
 
 /// The one table. Flags come from librdkafka and win over the code, except that "fenced" is always named:

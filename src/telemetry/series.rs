@@ -78,6 +78,8 @@ pub struct Buckets {
     /// Not cumulative; the last is for what is above every bound.
     counts: Vec<u64>,
     sum: f64,
+    /// Where the last observation fell: the next one mostly falls there too.
+    last: usize,
 }
 
 impl Buckets {
@@ -87,13 +89,19 @@ impl Buckets {
             metric,
             counts: vec![0; metric.buckets.len() + 1],
             sum: 0.0,
+            last: 0,
         }
     }
 
     /// Counts `times` observations of one value.
     pub fn observe(&mut self, value: f64, times: u64) {
-        let at = self.metric.buckets.partition_point(|bound| *bound < value);
-        self.counts[at] += times;
+        let bounds = self.metric.buckets;
+        let above = self.last == 0 || bounds[self.last - 1] < value;
+        let below = bounds.get(self.last).is_none_or(|bound| value <= *bound);
+        if !(above && below) {
+            self.last = bounds.partition_point(|bound| *bound < value);
+        }
+        self.counts[self.last] += times;
         self.sum += value * times as f64;
     }
 
@@ -261,7 +269,17 @@ mod tests {
             Buckets::new(&names::COMMIT_SECONDS),
             Buckets::new(&names::COMMIT_SECONDS),
         );
-        for (value, times) in [(0.001, 1), (0.0011, 3), (2.5, 2), (61.0, 1)] {
+        // Up, down, on a bound and twice in one bucket: an observation begins where the last one fell. All of them
+        // are sums of powers of two, which add up alike in any order.
+        for (value, times) in [
+            (0.25, 1),
+            (0.375, 3),
+            (61.0, 1),
+            (2.5, 2),
+            (2.25, 1),
+            (0.25, 1),
+            (0.0, 2),
+        ] {
             more.observe(value, times);
             for _ in 0..times {
                 histogram.record(value);

@@ -1,11 +1,14 @@
 //! The operator's page in a real browser, on the running demo: what it says, how it looks, who can use it, and that
-//! it may stay open for weeks.
+//! it may stay open for weeks; then on a daemon on Apache Kafka, in trouble (`daemon.rs`).
 //!
 //! Needs Chromium: without it the tests show as ignored, and fail where `CI` is set.
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 #![allow(clippy::print_stdout)] // what a run showed
 
 mod browser;
+mod daemon;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,6 +42,10 @@ fn main() {
         };
         Trial::test(name, test).with_ignored_flag(ignored)
     };
+    let on_kafka = trial(
+        "it_shows_keys_that_rotate_and_a_broker_that_is_killed",
+        daemon::it_shows_keys_that_rotate_and_a_broker_that_is_killed,
+    );
     let trials = vec![
         trial(
             "the_page_shows_what_the_program_does",
@@ -68,6 +75,7 @@ fn main() {
             "a_status_costs_little_at_full_speed",
             a_status_costs_little_at_full_speed,
         ),
+        on_kafka.with_ignored_flag(ignored || !support::kafka_wanted()),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }

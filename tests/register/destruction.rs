@@ -8,7 +8,7 @@ use cdrveil::register::live::{self, Register};
 use serde_json::Value;
 
 use crate::support::deployment::{Deployment, KEYS};
-use crate::support::kafka::shared;
+use crate::support::kafka::{Broker, shared};
 use crate::{ASK, PATIENCE, await_metric, call, deployment, end, place, whole};
 
 pub fn a_destroyed_key_is_given_up_at_once_and_does_not_come_back() {
@@ -79,14 +79,8 @@ pub fn a_destroyed_key_is_given_up_at_once_and_does_not_come_back() {
 
 pub fn keys_destroy_tells_the_register_and_a_backup_does_not_undo_it() {
     let broker = shared();
-    let deployment = deployment(broker);
-    deployment.keyring(&[
-        ("2026-10", "2026-10-01T00:00:00Z", 1),
-        ("2026-11", "2026-11-01T00:00:00Z", 0),
-    ]);
-    let daemon = deployment.start();
-    daemon.await_ready(PATIENCE);
-    assert!(daemon.stop().0.success());
+    let deployment = two_keys(broker);
+    starts_and_stops(&deployment);
     let backup = ["keyring.toml", "2026-10.key"].map(|name| {
         let file = deployment.path(name);
         (fs::read(&file).unwrap(), file)
@@ -102,9 +96,7 @@ pub fn keys_destroy_tells_the_register_and_a_backup_does_not_undo_it() {
         assert!(said.contains(file) && said.contains("told on"), "{said}");
         assert!(!said.contains("tell the register"), "{said}");
     }
-    let daemon = deployment.start();
-    daemon.await_ready(PATIENCE);
-    assert!(daemon.stop().0.success());
+    starts_and_stops(&deployment);
 
     for (bytes, file) in &backup {
         fs::write(file, bytes).unwrap();
@@ -118,6 +110,22 @@ pub fn keys_destroy_tells_the_register_and_a_backup_does_not_undo_it() {
     );
 }
 
+/// A deployment with October's key and November's.
+fn two_keys(broker: &Broker) -> Deployment {
+    let deployment = deployment(broker);
+    deployment.keyring(&[
+        ("2026-10", "2026-10-01T00:00:00Z", 1),
+        ("2026-11", "2026-11-01T00:00:00Z", 0),
+    ]);
+    deployment
+}
+
+fn starts_and_stops(deployment: &Deployment) {
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    assert!(daemon.stop().0.success());
+}
+
 /// Code, stdout and stderr of a verb.
 fn verb(deployment: &Deployment, words: &str) -> (Option<i32>, String, String) {
     let words: Vec<&str> = words.split(' ').collect();
@@ -129,9 +137,7 @@ fn verb(deployment: &Deployment, words: &str) -> (Option<i32>, String, String) {
 pub fn the_last_key_is_destroyed_and_the_register_told() {
     let broker = shared();
     let deployment = deployment(broker);
-    let daemon = deployment.start();
-    daemon.await_ready(PATIENCE);
-    assert!(daemon.stop().0.success());
+    starts_and_stops(&deployment);
     let words = "keys destroy 2026-11 --keyring keyring.toml --config cdrveil.toml --yes --force";
     let (code, out, err) = verb(&deployment, words);
     assert_eq!(code, Some(0), "{out}{err}");
@@ -150,11 +156,7 @@ pub fn the_last_key_is_destroyed_and_the_register_told() {
 /// verb that asks does it.
 pub fn a_tombstone_made_by_hand_is_told_once_it_is_meant() {
     let broker = shared();
-    let deployment = deployment(broker);
-    deployment.keyring(&[
-        ("2026-10", "2026-10-01T00:00:00Z", 1),
-        ("2026-11", "2026-11-01T00:00:00Z", 0),
-    ]);
+    let deployment = two_keys(broker);
     let daemon = deployment.start();
     daemon.await_ready(PATIENCE);
     let (agreed, pending) = (
