@@ -121,13 +121,17 @@ fn the_page_shows_what_the_program_does() {
     assert_eq!(rows(&mut tab, "#checks li").len(), 8);
     assert_eq!(rows(&mut tab, "#partitions tbody tr").len(), 4);
     assert_eq!(rows(&mut tab, "#lanes tbody tr").len(), 1);
-    assert!(rows(&mut tab, "#keys tbody tr")[0].contains("active"));
+    let states: Vec<String> = rows(&mut tab, "#keys tbody tr");
+    for (state, row) in ["pre-active", "active", "deactivated"].iter().zip(&states) {
+        assert!(row.contains(state), "{states:?}");
+    }
     let rejections = rows(&mut tab, "#rejections tbody tr");
     assert!(
         rejections.iter().all(|row| row.contains("cdr.raw/")),
         "{rejections:?}"
     );
-    assert!(tab.text("timeline.innerText").contains("no next key"));
+    let timeline = tab.text("timeline.innerText");
+    assert!(timeline.contains(", next 20"), "{timeline}");
     assert_eq!(tab.complaints(), Vec::<String>::new());
 
     // Inline code is refused: the policy is not only sent, it works.

@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan, Zoned};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::run::exit_of;
@@ -162,32 +162,17 @@ fn demo(args: &Args) -> Result<Totals, Failure> {
 
 /// The demo's own keys, policy and configuration, in the forms everybody writes.
 fn write_files(folder: &Path, brokers: &str, recipient: &str, listen: SocketAddr) -> io::Result<()> {
-    let mut bytes = vec![0; 32];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    let hex = data_encoding::HEXLOWER.encode(&bytes);
-    let kcv = EpochKey::new(bytes).map_err(io::Error::other)?.kcv();
-    let mut key = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(folder.join("demo.key"))?;
-    writeln!(key, "{hex}")?;
-    // The epoch began at the start of last month, as if billing were long running.
-    let now = Timestamp::now().to_zoned(TimeZone::UTC);
-    let began = now
+    // A key a month, as if billing were long running and the security team in time.
+    let month = Timestamp::now()
+        .to_zoned(TimeZone::UTC)
         .first_of_month()
-        .and_then(|first| first.checked_sub(1.month()))
         .map_err(io::Error::other)?;
-    let (id, began) = (
-        began.strftime("%Y-%m").to_string(),
-        began.strftime("%Y-%m-%dT00:00:00Z").to_string(),
-    );
-    fs::write(
-        folder.join("keyring.toml"),
-        format!(
-            "version = 1\n[[key]]\nid = \"{id}\"\nactivate_at = {began}\nmaterial = {{ file = \"demo.key\" }}\nkcv = \"{kcv}\"\n"
-        ),
-    )?;
+    let mut keyring = "version = 1\n".to_owned();
+    for months in -1..=1 {
+        let begins = month.checked_add(months.months()).map_err(io::Error::other)?;
+        keyring += &write_key(folder, &begins)?;
+    }
+    fs::write(folder.join("keyring.toml"), keyring)?;
     fs::write(folder.join("policy.toml"), POLICY)?;
     let [raw, public, restricted, rejected] = TOPICS;
     fs::write(
@@ -200,6 +185,24 @@ fn write_files(folder: &Path, brokers: &str, recipient: &str, listen: SocketAddr
              [seal]\nrecipients = [\"{recipient}\"]\n[admin]\nlisten = \"{listen}\"\n"
         ),
     )
+}
+
+/// A fresh key that begins with that day, and its block in the keyring.
+fn write_key(folder: &Path, begins: &Zoned) -> io::Result<String> {
+    let mut bytes = vec![0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let hex = data_encoding::HEXLOWER.encode(&bytes);
+    let kcv = EpochKey::new(bytes).map_err(io::Error::other)?.kcv();
+    let (id, begins) = (begins.strftime("%Y-%m"), begins.strftime("%Y-%m-%dT00:00:00Z"));
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(folder.join(format!("{id}.key")))?;
+    writeln!(file, "{hex}")?;
+    Ok(format!(
+        "[[key]]\nid = \"{id}\"\nactivate_at = {begins}\nmaterial = {{ file = \"{id}.key\" }}\nkcv = \"{kcv}\"\n"
+    ))
 }
 
 /// Runs the real daemon until the time is up or ctrl-c.
