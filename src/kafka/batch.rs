@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::client::Client;
 use super::error::{ErrorClass, KafkaError};
-use super::source::TopicPartition;
+use super::partition_list::TopicPartition;
 
 /// At most so many messages per poll; more measured no faster.
 pub(super) const CAPACITY: usize = 1000;

@@ -3,14 +3,14 @@
 //! librdkafka's rule is kept: an error that is neither retriable nor abortable is fatal to its client.
 //! Messages name topics, brokers and groups, never a record.
 
-#![allow(unsafe_code)] // reads librdkafka's error objects
+#![allow(unsafe_code)] // reads librdkafka's error objects and buffers
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
 use rdkafka::bindings::{
     rd_kafka_err2name, rd_kafka_err2str, rd_kafka_error_code, rd_kafka_error_destroy,
     rd_kafka_error_is_fatal, rd_kafka_error_is_retriable, rd_kafka_error_string, rd_kafka_error_t,
-    rd_kafka_error_txn_requires_abort,
+    rd_kafka_error_txn_requires_abort, rd_kafka_fatal_error, rd_kafka_t,
 };
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
@@ -173,6 +173,24 @@ impl KafkaError {
         Self::new(code, Flag::None, message.to_string_lossy())
     }
 
+    /// A bare code as an outcome.
+    pub(super) fn check(code: RDKafkaRespErr) -> Result<(), Self> {
+        Self::from_code(code).map_or(Ok(()), Err)
+    }
+
+    /// The fatal error that ended a client, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is alive.
+    pub(super) unsafe fn fatal_of(handle: *mut rd_kafka_t) -> Option<Self> {
+        let mut message = [0 as c_char; 512];
+        // SAFETY: alive by this function's contract; `message` is as long as said and NUL-terminated by librdkafka.
+        let code = unsafe { rd_kafka_fatal_error(handle, message.as_mut_ptr(), message.len()) };
+        (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+            .then(|| Self::new(code.into(), Flag::Fatal, text_of(&message)))
+    }
+
     /// From the error object of a transactional call, which is freed; `None` for null, which means success.
     ///
     /// # Safety
@@ -204,6 +222,14 @@ impl KafkaError {
 
 fn response(code: Code) -> RDKafkaRespErr {
     RDKafkaRespErr::try_from(code as i32).unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN)
+}
+
+/// What librdkafka wrote into a buffer.
+pub(super) fn text_of(buffer: &[c_char]) -> String {
+    // SAFETY: `c_char` and `u8` have one layout; the slice is alive.
+    let bytes = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), buffer.len()) };
+    CStr::from_bytes_until_nul(bytes)
+        .map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 
 /// The one table. Flags come from librdkafka and win over the code, except that "fenced" is always named:

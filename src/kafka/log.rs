@@ -7,13 +7,11 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use tracing::Level;
-
-use super::client::lock;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -62,7 +60,8 @@ pub(super) unsafe extern "C" fn on_log(
 pub(super) fn pass(level: c_int, facility: &str, line: &str) {
     static THINNER: LazyLock<Mutex<Thinner>> = LazyLock::new(|| Mutex::new(Thinner::default()));
 
-    let Some(held_back) = lock(&THINNER).admit(facility, Instant::now()) else {
+    let mut thinner = THINNER.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(held_back) = thinner.admit(facility, Instant::now()) else {
         return;
     };
     match level_of(level, facility) {

@@ -199,12 +199,12 @@ pub(super) fn side_of(name: &str) -> Side {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::client;
+    use crate::kafka::conf;
 
     #[test]
     fn every_default_is_taken_by_librdkafka() {
         for (name, value) in BASE.iter().chain(CONSUMER).chain(PRODUCER) {
-            assert!(client::check_property(name, value).is_ok(), "{name}");
+            assert!(conf::check_property(name, value).is_ok(), "{name}");
         }
     }
 

@@ -11,10 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-use super::client;
-use super::error::KafkaError;
-use super::properties::{DEFAULT_MAX_POLL_INTERVAL, MAX_POLL_INTERVAL, check_owned};
-use super::sink::{Sink, SinkMode};
+use super::conf::{self, PropertyFault};
+use super::properties::check_owned;
 use crate::secret::Secret;
 use crate::settings::{Fault, Source, Span};
 
@@ -160,9 +158,9 @@ impl Kafka {
                 )
             })?;
             check_owned(name.get_ref()).map_err(|message| at(name.span(), message))?;
-            client::check_property(name.get_ref(), text.expose()).map_err(|fault| match fault {
-                client::PropertyFault::Unknown(message) => at(name.span(), message),
-                client::PropertyFault::Refused(message) => at(value.span(), message),
+            conf::check_property(name.get_ref(), text.expose()).map_err(|fault| match fault {
+                PropertyFault::Unknown(message) => at(name.span(), message),
+                PropertyFault::Refused(message) => at(value.span(), message),
             })?;
             kafka.properties.push((name.get_ref().clone(), text));
         }
@@ -187,8 +185,8 @@ impl Kafka {
     /// As [`Kafka::check`], without a place.
     pub fn with(mut self, name: &str, value: &str) -> Result<Self, String> {
         check_owned(name)?;
-        client::check_property(name, value).map_err(|fault| match fault {
-            client::PropertyFault::Unknown(message) | client::PropertyFault::Refused(message) => message,
+        conf::check_property(name, value).map_err(|fault| match fault {
+            PropertyFault::Unknown(message) | PropertyFault::Refused(message) => message,
         })?;
         self.properties
             .push((name.to_owned(), Secret::new(value.to_owned())));
@@ -205,39 +203,6 @@ impl Kafka {
             return Ok(self);
         }
         self.with(name, value)
-    }
-
-    /// Builds both clients without a broker and drops them: properties that contradict each other or name files
-    /// that are not there show here, before the start.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorClass::Fatal`](super::ErrorClass::Fatal), in librdkafka's words.
-    pub fn try_out(&self, transaction_timeout: Duration) -> Result<(), KafkaError> {
-        let least = 3 * transaction_timeout;
-        let given = self.properties.iter().find(|(name, _)| name == MAX_POLL_INTERVAL);
-        let given = given.map_or(DEFAULT_MAX_POLL_INTERVAL, |(_, value)| value.expose());
-        if given
-            .parse()
-            .is_ok_and(|given| Duration::from_millis(given) < least)
-        {
-            return Err(KafkaError::fatal(format!(
-                "kafka.properties.\"{MAX_POLL_INTERVAL}\" is {given}: set it to {} or more, three times the \
-                 transaction timeout, or a slow commit costs the lane its partitions",
-                least.as_millis()
-            )));
-        }
-        client::Client::build(
-            client::Role::Consumer,
-            self,
-            Vec::new(),
-            &[("group.id", &self.group)],
-        )?;
-        let mode = SinkMode::Transactional {
-            id: "try-out",
-            transaction_timeout,
-        };
-        Sink::connect(self, mode, &[]).map(drop)
     }
 
     /// `host:port,host:port`.
@@ -301,7 +266,8 @@ fn join_brokers(brokers: &[String]) -> Result<String, String> {
 }
 
 fn default_instance() -> Result<String, String> {
-    let name = client::host_name().unwrap_or_default();
+    let host = rustix::system::uname();
+    let name = host.nodename().to_string_lossy().into_owned();
     check_name("kafka.instance", &name).map(|()| name).map_err(|_| {
         "kafka.instance is not set and the host's name cannot serve: set it to a stable name of this process".to_owned()
     })

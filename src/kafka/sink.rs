@@ -14,11 +14,11 @@ use rdkafka::bindings as sys;
 use rdkafka::bindings::rd_kafka_vtype_t as Kind;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::{Client, PartitionList, Role, millis, topic_names};
+use super::client::{Client, Role, millis};
 use super::error::{Flag, KafkaError};
 use super::group::GroupMetadata;
+use super::partition_list::{PartitionList, TopicPartition, topic_names};
 use super::settings::Kafka;
-use super::source::{TopicPartition, check};
 
 /// How a sink's records become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -306,7 +306,7 @@ impl Sink {
     /// Retriable when `timeout` is over first.
     pub fn flush(&mut self, timeout: Duration) -> Result<(), KafkaError> {
         // SAFETY: the handle is alive.
-        check(unsafe { sys::rd_kafka_flush(self.client.handle(), millis(timeout)) })
+        KafkaError::check(unsafe { sys::rd_kafka_flush(self.client.handle(), millis(timeout)) })
     }
 
     /// Records queued or on their way.

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // calls librdkafka's consumer
 
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -16,9 +16,11 @@ use rdkafka::bindings as sys;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
 use super::batch::Batch;
-use super::client::{Client, Events, PartitionList, Role, lock, millis, record_rebalance, topic_names};
+use super::client::{Client, Role, millis};
 use super::error::{Flag, KafkaError};
+use super::events::{Rebalance, answer, lock};
 use super::group::GroupMetadata;
+use super::partition_list::{PartitionList, TopicPartition, topic_names};
 use super::settings::Kafka;
 
 /// How long a seek waits between tries while an assignment is still being carried out.
@@ -26,42 +28,6 @@ const SEEK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a close may take beyond its budget, for its client's end.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// The first offset there is, as a place to seek to.
-pub const OFFSET_BEGINNING: i64 = sys::RD_KAFKA_OFFSET_BEGINNING as i64;
-
-/// A partition of one of the topics given to [`Source::connect`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    /// Index into those topics.
-    pub topic: usize,
-    /// Partition.
-    pub partition: i32,
-}
-
-/// A change of what this source reads; carried out by [`Source::complete`]. In either protocol (eager, or
-/// cooperative as by default) these are partitions added to, or taken from, those it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rebalance {
-    /// These partitions are to be read from their committed offsets (from the start without one).
-    Assigned(Vec<TopicPartition>),
-    /// These partitions are to be let go.
-    Revoked {
-        /// The partitions.
-        partitions: Vec<TopicPartition>,
-        /// Whether they are still ours until let go.
-        loss: Loss,
-    },
-}
-
-/// Whether revoked partitions are still ours until we let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// Still ours: what is open may be committed first.
-    Kept,
-    /// Somebody else may read them already: what is open must be aborted.
-    Lost,
-}
 
 /// One member of the consumer group.
 pub struct Source {
@@ -96,11 +62,11 @@ impl Source {
         // SAFETY: handle and list are alive; the main queue is led into the consumer's, so that one poll serves
         // both; `get_consumer` is not null on a consumer, and gives a reference that `Queue` releases.
         let (outcome, queue) = unsafe {
-            check(sys::rd_kafka_poll_set_consumer(client.handle()))?;
+            KafkaError::check(sys::rd_kafka_poll_set_consumer(client.handle()))?;
             let outcome = sys::rd_kafka_subscribe(client.handle(), list.as_ptr());
             (outcome, Queue(sys::rd_kafka_queue_get_consumer(client.handle())))
         };
-        check(outcome)?;
+        KafkaError::check(outcome)?;
         Ok(Self {
             client: Arc::new(client),
             queue,
@@ -194,11 +160,13 @@ impl Source {
         let invalid = i64::from(sys::RD_KAFKA_OFFSET_INVALID);
         let list = self.list(partitions.iter().map(|&place| (place, invalid)));
         // SAFETY: handle and list are alive.
-        check(unsafe { sys::rd_kafka_committed(self.client.handle(), list.as_ptr(), millis(timeout)) })?;
+        KafkaError::check(unsafe {
+            sys::rd_kafka_committed(self.client.handle(), list.as_ptr(), millis(timeout))
+        })?;
         list.entries(&self.client.events().topics)
             .into_iter()
             .map(|(place, offset, code)| {
-                check(code)?;
+                KafkaError::check(code)?;
                 Ok((place, (offset >= 0).then_some(offset)))
             })
             .collect()
@@ -243,7 +211,7 @@ impl Source {
                     {
                         left.push((place, offset));
                     }
-                    code => check(code)?,
+                    code => KafkaError::check(code)?,
                 }
             }
             if !left.is_empty() {
@@ -267,7 +235,7 @@ impl Source {
         // SAFETY: handle and list are alive; `answer` outlives the queue, whose poll alone calls `on_commit`.
         unsafe {
             let queue = Queue(sys::rd_kafka_queue_new(self.client.handle()));
-            check(sys::rd_kafka_commit_queue(
+            KafkaError::check(sys::rd_kafka_commit_queue(
                 self.client.handle(),
                 list.as_ptr(),
                 queue.0,
@@ -276,7 +244,7 @@ impl Source {
             ))?;
             sys::rd_kafka_queue_poll_callback(queue.0, millis(timeout));
         }
-        check(answer.unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT))
+        KafkaError::check(answer.unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT))
     }
 
     /// The member's place in the group, to go with offsets into a transaction. Take it right before
@@ -294,7 +262,7 @@ impl Source {
     pub fn position(&self, place: TopicPartition) -> Option<i64> {
         let list = self.list([(place, i64::from(sys::RD_KAFKA_OFFSET_INVALID))]);
         // SAFETY: handle and list are alive.
-        check(unsafe { sys::rd_kafka_position(self.client.handle(), list.as_ptr()) }).ok()?;
+        KafkaError::check(unsafe { sys::rd_kafka_position(self.client.handle(), list.as_ptr()) }).ok()?;
         let (_, offset, _) = *list.entries(&self.client.events().topics).first()?;
         (offset >= 0).then_some(offset)
     }
@@ -418,36 +386,6 @@ impl Drop for Queue {
     }
 }
 
-/// Called by librdkafka inside `poll` (and `close`), on the lane's thread.
-pub(super) unsafe extern "C" fn on_rebalance(
-    handle: *mut sys::rd_kafka_t,
-    code: RDKafkaRespErr,
-    partitions: *mut sys::rd_kafka_topic_partition_list_t,
-    opaque: *mut c_void,
-) {
-    // SAFETY: librdkafka passes the opaque given at build time, an alive handle and an alive list.
-    unsafe {
-        let events = &*opaque.cast::<Events>();
-        match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-            | RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                record_rebalance(handle, code, partitions, events);
-                if events.closing.load(Ordering::Acquire)
-                    && sys::rd_kafka_consumer_closed(handle) == 0
-                    && let Some(rebalance) = lock(&events.rebalances).pop_back()
-                {
-                    // Nobody is left to do anything about a refusal.
-                    let _ = answer(handle, events, &rebalance, &[]);
-                }
-            }
-            // The join failed: librdkafka wants the assignment gone and tries again.
-            _ => {
-                sys::rd_kafka_assign(handle, ptr::null());
-            }
-        }
-    }
-}
-
 /// Called by librdkafka inside `commit`, on the lane's thread.
 unsafe extern "C" fn on_commit(
     _handle: *mut sys::rd_kafka_t,
@@ -469,52 +407,4 @@ unsafe extern "C" fn on_commit(
             code
         });
     }
-}
-
-/// Takes over or lets go, in the words of the group's protocol (KIP-429).
-fn answer(
-    handle: *mut sys::rd_kafka_t,
-    events: &Events,
-    rebalance: &Rebalance,
-    committed: &[(TopicPartition, Option<i64>)],
-) -> Result<(), KafkaError> {
-    let (Rebalance::Assigned(partitions) | Rebalance::Revoked { partitions, .. }) = rebalance;
-    let from = |place: &TopicPartition| {
-        let known = committed.iter().find(|(known, _)| known == place);
-        let invalid = i64::from(sys::RD_KAFKA_OFFSET_INVALID);
-        known.map_or(invalid, |(_, offset)| offset.unwrap_or(OFFSET_BEGINNING))
-    };
-    let list = PartitionList::new(
-        &events.topics,
-        partitions.iter().map(|place| (*place, from(place))),
-    );
-    // SAFETY: the handle is alive, here and inside the callback; the list is alive; error objects are freed
-    // by `from_raw`; the protocol's name is null or a static string.
-    unsafe {
-        let protocol = sys::rd_kafka_rebalance_protocol(handle);
-        // Null when the group has ended, as while closing: nobody waits for the answer.
-        if protocol.is_null() {
-            return Ok(());
-        }
-        let cooperative = CStr::from_ptr(protocol) == c"COOPERATIVE";
-        let refused = match (rebalance, cooperative) {
-            (Rebalance::Assigned(_), true) => {
-                KafkaError::from_raw(sys::rd_kafka_incremental_assign(handle, list.as_ptr()))
-            }
-            (Rebalance::Revoked { .. }, true) => {
-                KafkaError::from_raw(sys::rd_kafka_incremental_unassign(handle, list.as_ptr()))
-            }
-            (Rebalance::Assigned(_), false) => {
-                KafkaError::from_code(sys::rd_kafka_assign(handle, list.as_ptr()))
-            }
-            (Rebalance::Revoked { .. }, false) => {
-                KafkaError::from_code(sys::rd_kafka_assign(handle, ptr::null()))
-            }
-        };
-        refused.map_or(Ok(()), Err)
-    }
-}
-
-pub(super) fn check(code: RDKafkaRespErr) -> Result<(), KafkaError> {
-    KafkaError::from_code(code).map_or(Ok(()), Err)
 }

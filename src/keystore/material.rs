@@ -32,6 +32,26 @@ const MAX_BYTES: u64 = 16 * 1024;
 const MIN_DISTINCT: usize = 12;
 const STDERR_LINES: usize = 3;
 
+/// What was read, or why nothing was.
+pub(super) type Bytes = Result<Secret<Vec<u8>>, Missing>;
+
+/// Why there are no bytes.
+pub(super) enum Missing {
+    /// What is wrong with their source, said after its name.
+    Said(String),
+    /// The fault of the root they would be derived from, which many keys may have in common.
+    Root(Fault),
+}
+
+impl Missing {
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Said(message) => message,
+            Self::Root(fault) => fault.message(),
+        }
+    }
+}
+
 /// `material` as typed: exactly one of the four.
 #[derive(Debug)]
 pub(super) enum Material {

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::material::{Kind, Material, Origin, Outside};
-use super::snapshot::{Bytes, Missing};
+use super::material::{Bytes, Kind, Material, Missing, Origin, Outside};
 use super::{KeySettings, KeyringFile, checked_id, parse, read};
 use crate::pseudonym::epoch::EpochId;
 use crate::pseudonym::keyring::Status;

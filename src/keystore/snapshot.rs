@@ -7,10 +7,9 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::material::{Kind, Material, Outside};
+use super::material::{Bytes, Kind, Material, Missing, Outside};
 use super::{KeySettings, KeyringFile, parse, read, roots};
 use crate::pseudonym::mac::sha256;
-use crate::secret::Secret;
 use crate::settings::{Fault, Source};
 
 /// Hash over the keyring file and the `file` and `credential` material and PINs it names.
@@ -32,25 +31,6 @@ pub(super) struct Snapshot {
     pub materials: Vec<Option<Bytes>>,
     /// One per root, as `materials`.
     pins: Vec<Option<Bytes>>,
-}
-
-pub(super) type Bytes = Result<Secret<Vec<u8>>, Missing>;
-
-/// Why there are no bytes.
-pub(super) enum Missing {
-    /// What is wrong with their source, said after its name.
-    Said(String),
-    /// The fault of the root they would be derived from, which many keys may have in common.
-    Root(Fault),
-}
-
-impl Missing {
-    fn message(&self) -> &str {
-        match self {
-            Self::Said(message) => message,
-            Self::Root(fault) => fault.message(),
-        }
-    }
 }
 
 impl Snapshot {

@@ -7,7 +7,7 @@ use crate::cdr::learn::profile::{self, LOOKED_AT, Profile, Profiles};
 use crate::cdr::learn::start::{self, Start};
 use crate::cdr::learn::table::{self, Table};
 use crate::cdr::learn::tree::{self, Tree};
-use crate::cdr::learn::verdict::{Does, Verdict, verdict};
+use crate::cdr::learn::verdict::{Does, Field, verdict};
 use crate::cdr::learn::{Known, LearnError, Sample, trial};
 
 /// Where no number says otherwise.
@@ -18,15 +18,6 @@ const MOST_PATHS: usize = 150;
 enum Shape {
     Csv(Table),
     Json(Tree),
-}
-
-/// A column or path, with what is known of it.
-pub(super) struct Field {
-    /// What the policy calls it.
-    pub(super) name: String,
-    pub(super) says: Says,
-    pub(super) verdict: Verdict,
-    pub(super) profile: Profile,
 }
 
 /// A draft for records of no known system.

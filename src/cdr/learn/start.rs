@@ -2,9 +2,8 @@
 
 use crate::cdr::learn::draft::{Line, quoted};
 use crate::cdr::learn::names::Says;
-use crate::cdr::learn::propose::Field;
 use crate::cdr::learn::times;
-use crate::cdr::learn::verdict::Does;
+use crate::cdr::learn::verdict::{Does, Field};
 use crate::cdr::time::TimeFormat;
 
 /// Where the call's start stands and how it is written.

@@ -4,6 +4,15 @@ use crate::cdr::learn::looks::Look;
 use crate::cdr::learn::names::Says;
 use crate::cdr::learn::profile::Profile;
 
+/// A column or path, with what is known of it.
+pub(super) struct Field {
+    /// What the policy calls it.
+    pub(super) name: String,
+    pub(super) says: Says,
+    pub(super) verdict: Verdict,
+    pub(super) profile: Profile,
+}
+
 /// What a field is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Does {
