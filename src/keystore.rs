@@ -19,6 +19,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+pub use self::material::is_missing_credential;
 pub use self::snapshot::ContentHash;
 use crate::keystore::epochs::EpochSettings;
 pub use crate::keystore::epochs::OverlapPlaces;

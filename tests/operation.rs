@@ -33,6 +33,7 @@ fn main() {
         a_start_without_a_broker_is_told_and_may_take_its_time,
         a_rolling_restart_moves_no_partition_of_others,
         starts_and_stops_under_load_are_short_and_lose_nothing,
+        partitions_that_were_never_written_are_not_behind,
         the_compose_file_s_services_do_their_work,
     ]
 }
@@ -156,4 +157,39 @@ fn starts_and_stops_under_load_are_short_and_lose_nothing() {
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     println!("3 stops: {:?}", exactly_once(broker, &deployment, &fed));
+}
+
+/// A new deployment without traffic, or new partitions that no key leads to: nothing there is worth a page.
+fn partitions_that_were_never_written_are_not_behind() {
+    let broker = shared();
+    let deployment = Deployment::new(broker, PARTITIONS);
+    let daemon = deployment.start();
+    daemon.await_ready(PATIENCE);
+    let of = |partition: i32, metric: &str| {
+        let topic = &deployment.raw;
+        daemon.metric(&format!(
+            "{metric}{{topic=\"{topic}\",partition=\"{partition}\"}}"
+        ))
+    };
+    let behind = |partition| {
+        let metrics = ["cdrveil_lag_seconds", "cdrveil_lag_records"];
+        metrics.map(|metric| of(partition, metric))
+    };
+    let await_none = || {
+        let deadline = Instant::now() + PATIENCE;
+        while (0..PARTITIONS).any(|partition| behind(partition) != [Some(0.0); 2]) {
+            assert!(
+                Instant::now() < deadline,
+                "{:?}",
+                (0..PARTITIONS).map(behind).collect::<Vec<_>>()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    await_none();
+    // One of them is written now; the others stay as they are.
+    let row = "c-1,voice,+447700900001,07700 900002,234150000000001,1234,2026-11-05 09:15:00,42,";
+    deployment.produce(broker, 1, [row.as_bytes().to_vec()]);
+    deployment.await_public(broker, 1, PATIENCE);
+    await_none();
 }

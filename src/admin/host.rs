@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-const REFUSAL: &str = "this listener is on loopback and answers as localhost, 127.0.0.1 or [::1] only; \
-    to be asked under another name, [admin] listen needs another address\n";
+const REFUSAL: &str = "this listener is on loopback and answers as localhost, 127.0.0.1 or [::1] only: \
+    let a proxy send one of these as Host, or set [admin] listen to another address\n";
 
 /// Answers who asks for loopback, or for no name at all (HTTP/1.0: no browser).
 pub(super) async fn only_loopback(request: Request, next: Next) -> Response {

@@ -3,6 +3,7 @@
 //! Read-only by construction: the routes know GET (and HEAD) alone and hold a
 //! handle that only reads. Nothing shown here can contain a record's content.
 
+mod connections;
 mod host;
 mod page;
 
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::telemetry::{Now, ReadyCheck, Telemetry};
+use connections::Bounded;
 
 /// Prometheus text format 0.0.4, as scrapers ask for it.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -126,6 +128,7 @@ pub async fn serve(
     if address.ip().is_loopback() {
         routes = routes.layer(middleware::from_fn(host::only_loopback));
     }
+    let listener = Bounded::new(listener, connections::MOST, connections::QUIET);
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown);
     let task = tokio::spawn(async move {
         tokio::select! {

@@ -122,8 +122,12 @@ fn init(args: &Args) -> Result<usize, Failure> {
             return Err(taken());
         }
     }
-    let around = std::path::absolute(&args.folder)?;
-    let around = around.parent().unwrap_or(Path::new("/"));
+    let target = match fs::canonicalize(&args.folder) {
+        Ok(there) => there,
+        Err(_) => std::path::absolute(&args.folder)?,
+    };
+    let inside = std::env::current_dir().is_ok_and(|here| here == target);
+    let around = target.parent().unwrap_or(Path::new("/"));
     // There are secrets in it.
     let trial = tempfile::Builder::new()
         .prefix(".cdrveil-init-")
@@ -143,12 +147,16 @@ fn init(args: &Args) -> Result<usize, Failure> {
     };
     fs::write(folder.join("policy.toml"), &policy)?;
     Config::load(&folder.join("cdrveil.toml"), &[]).map_err(Failure::Faults)?;
-    // The kernel refuses a folder that is not empty: so whoever was faster keeps his.
-    fs::rename(folder, &args.folder).map_err(|error| match error.kind() {
+    // The kernel refuses a folder that is not empty: so whoever was faster keeps his. By its whole name, as it takes
+    // no other for the folder one stands in.
+    fs::rename(folder, &target).map_err(|error| match error.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => taken(),
         _ => error.into(),
     })?;
     let _ = trial.keep();
+    if inside {
+        complain("the folder you stand in is another one now: `cd \"$PWD\"` before what follows");
+    }
     let marked = |line: &&str| {
         ["NOT KNOWN", "A guess", "AMBIGUOUS"]
             .iter()

@@ -62,7 +62,7 @@ impl From<Exit> for ExitCode {
                   subscriber identifiers with keyed HMAC pseudonyms so that billing still works, moves sensitive \
                   fields sealed to a restricted topic, and rejects (sealed, with a reason) what it cannot read.",
     after_help = "Start with:  cdrveil demo --seconds 20\n\
-                  Exit codes:  0 ok, 1 a check found something, 64 usage, 69 broker unavailable, 70 internal,\n\
+                  Exit codes:  0 ok, 1 a check found something, 64 usage, 69 broker or HTTP address unavailable, 70 internal,\n\
                   \x20            78 configuration, policy, keyring, recipient or a missing topic, 130 and 143 interrupted"
 )]
 struct Cli {

@@ -1,7 +1,7 @@
 //! `cdrveil run`: the daemon in the foreground, with its signals.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, ErrorKind};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -82,6 +82,12 @@ async fn serve(config: Config) -> Exit {
 pub(super) fn exit_of(error: &DaemonError) -> Exit {
     match error {
         DaemonError::Unavailable { .. } => Exit::Unavailable,
+        // An address that is not up yet, or a port that another process has for now: no reason to give up for good.
+        DaemonError::Admin { error, .. }
+            if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) =>
+        {
+            Exit::Unavailable
+        }
         DaemonError::Topics(_)
         | DaemonError::Register(_)
         | DaemonError::Admin { .. }

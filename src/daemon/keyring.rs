@@ -60,6 +60,8 @@ impl KeyringWatch {
     ) {
         let mut seen = loaded;
         let (mut refused, mut said, mut taken) = (None, Said::default(), false);
+        // Why an epoch that begins soon could not be claimed.
+        let mut unclaimed = None;
         let mut ticks = tokio::time::interval(KEYRING_POLL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -89,10 +91,14 @@ impl KeyringWatch {
                 self.guard.warn_of_untold(&self.keyring);
             }
             if why == Why::Time {
-                self.claim_what_is_due().await;
+                unclaimed = self.claim_what_is_due().await.err();
             }
-            if let Some(facts) = self.guard.facts(&self.keyring) {
+            if let Some(mut facts) = self.guard.facts(&self.keyring) {
                 self.keep_from_lanes().await;
+                // Contradictions are told already, and brokers that are away elsewhere.
+                if let (Some(Refusal::ByRegister(error)), true) = (&unclaimed, facts.faults.is_empty()) {
+                    facts.faults.push(error.clone());
+                }
                 said.say(&facts.faults);
                 self.telemetry.register(facts);
             }
@@ -128,13 +134,16 @@ impl KeyringWatch {
     }
 
     /// Claims epochs that begin soon, and reads the register from its start where something is wrong with it.
-    async fn claim_what_is_due(&self) {
-        if self.guard.has_to_ask(&self.keyring, self.max_future).await {
-            // What the register says against it shows in the facts, and the rest is tried again in a moment.
-            if let Err(Refusal::NotYet(error)) = self.guard.admit(&self.keyring, self.max_future).await {
-                tracing::debug!(error, "the register could not be asked");
-            }
+    async fn claim_what_is_due(&self) -> Result<(), Refusal> {
+        if !self.guard.has_to_ask(&self.keyring, self.max_future).await {
+            return Ok(());
         }
+        let claimed = self.guard.admit(&self.keyring, self.max_future).await;
+        if let Err(Refusal::NotYet(error)) = &claimed {
+            // Tried again in a moment.
+            tracing::debug!(error, "the register could not be asked");
+        }
+        claimed
     }
 
     async fn keep_from_lanes(&self) {

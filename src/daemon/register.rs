@@ -156,7 +156,11 @@ impl Guard {
         let mut facts = RegisterFacts::default();
         let untold = table.untold(keyring.epochs());
         for epoch in keyring.epochs() {
-            match table.standing(epoch, &MADE_BY) {
+            let standing = table.standing(epoch, &MADE_BY);
+            if standing != Standing::Agreed {
+                facts.withheld.push(epoch.id().to_string());
+            }
+            match standing {
                 Standing::Agreed if untold.contains(epoch.id()) => facts.pending += 1,
                 Standing::Agreed => facts.agreed += 1,
                 Standing::Unclaimed => facts.pending += 1,
@@ -234,7 +238,7 @@ pub(super) struct Said(Vec<String>);
 impl Said {
     pub(super) fn say(&mut self, faults: &[String]) {
         for fault in faults.iter().filter(|fault| !self.0.contains(fault)) {
-            tracing::error!(error = fault, "the register contradicts the keyring in use");
+            tracing::error!(error = fault, "register and keyring in use do not agree");
         }
         if faults.is_empty() && !self.0.is_empty() {
             tracing::info!("register and keyring agree again");

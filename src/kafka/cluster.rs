@@ -279,11 +279,7 @@ pub(super) fn presence(
                 let error = sorted(&error);
                 let again = matches!(error.class(), ErrorClass::Retriable | ErrorClass::Unavailable);
                 if !again || Instant::now() >= deadline {
-                    return Err(KafkaError::new(
-                        Code::AllBrokersDown,
-                        Flag::None,
-                        error.to_string(),
-                    ));
+                    return Err(error.unavailable());
                 }
             }
         }

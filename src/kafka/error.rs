@@ -130,6 +130,14 @@ impl KafkaError {
         self
     }
 
+    /// The same, where nobody answered in time whatever the last word was.
+    pub(super) fn unavailable(self) -> Self {
+        Self {
+            class: ErrorClass::Unavailable,
+            ..self
+        }
+    }
+
     /// Some records were not acknowledged.
     pub fn undelivered() -> Self {
         Self::new(

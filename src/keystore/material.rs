@@ -305,6 +305,12 @@ pub(super) fn open_regular(path: &Path, kind: Kind) -> Result<(File, Metadata), 
     Ok((file, metadata))
 }
 
+/// Whether a fault is only that a systemd credential is not to be had where this process runs.
+pub fn is_missing_credential(fault: &Fault) -> bool {
+    let message = fault.message();
+    message.contains(": credential ") && message.contains(" cannot be read: ")
+}
+
 /// systemd guards the directory itself; the files' group bits may show an ACL's mask.
 fn read_credential(name: &str, kind: Kind, outside: &Outside) -> Result<Secret<Vec<u8>>, String> {
     let plain = Path::new(name)

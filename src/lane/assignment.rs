@@ -143,13 +143,23 @@ impl Lane<'_> {
             let mut positions = self.progress.positions(&self.source);
             // Nothing that was read waits here, as it may at a commit amid a batch.
             for position in &mut positions {
-                position.read = self.source.position(TopicPartition {
+                let place = TopicPartition {
                     topic: position.topic,
                     partition: position.partition,
-                });
+                };
+                position.read = self.source.position(place).or_else(|| self.empty_end(place));
             }
             self.plan.telemetry.positions(self.index, &positions, Now::read());
         }
+    }
+
+    /// The end of a partition that holds nothing: as nothing was read of it, it has no position.
+    fn empty_end(&self, place: TopicPartition) -> Option<i64> {
+        let (low, high) = (
+            self.source.low_watermark(place)?,
+            self.source.high_watermark(place)?,
+        );
+        (low >= high).then_some(high)
     }
 
     /// Offsets were passed over: control records and compaction do that, and retention that overtook us.

@@ -78,7 +78,12 @@ impl Place {
         if error.is_denied() {
             RegisterError::Denied { topic, error }
         } else {
-            RegisterError::Kafka { topic, error }
+            let brokers = self.kafka.brokers().to_owned();
+            RegisterError::Kafka {
+                topic,
+                brokers,
+                error,
+            }
         }
     }
 
@@ -134,10 +139,12 @@ pub enum RegisterError {
         error: KafkaError,
     },
     /// The brokers.
-    #[error("register \"{topic}\": {error}")]
+    #[error("register \"{topic}\" at {brokers}: {error}")]
     Kafka {
         /// The register's topic.
         topic: String,
+        /// Who was asked.
+        brokers: String,
         /// What they say.
         error: KafkaError,
     },

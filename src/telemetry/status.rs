@@ -152,6 +152,8 @@ pub struct RegisterFacts {
     pub pending: usize,
     /// Epochs in which they contradict each other.
     pub refused: usize,
+    /// Epochs whose key no lane has: the register speaks against it, or has no claim of it.
+    pub withheld: Vec<String>,
     /// What the contradictions are, and what is wrong with the register itself.
     pub faults: Vec<String>,
 }

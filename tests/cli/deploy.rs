@@ -105,13 +105,9 @@ fn a_pod_that_is_not_root_reads_its_keys_from_a_secret() {
         (&"CREDENTIALS_DIRECTORY".into(), &mount.into())
     );
 
-    let check = |environment: &[(&str, &str)]| {
-        let config = place.path("cdrveil.toml");
-        cdrveil(
-            &["check", "--config", config.to_str().unwrap(), "--offline"],
-            environment,
-        )
-    };
+    let config = place.path("cdrveil.toml");
+    let words = ["check", "--config", config.to_str().unwrap(), "--offline"];
+    let check = |environment: &[(&str, &str)]| cdrveil(&words, environment);
     let ran = check(&[("CREDENTIALS_DIRECTORY", keys.to_str().unwrap())]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert_eq!(
@@ -119,6 +115,16 @@ fn a_pod_that_is_not_root_reads_its_keys_from_a_secret() {
         Some(78),
         "without the variable there are no credentials"
     );
+    // As systemd starts a unit's ExecReload=; every other fault is told as ever.
+    let reload = [&words[..], &["--without-credentials"]].concat();
+    let ran = cdrveil(&reload, &[]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    place.edit("policy.toml", "country", "countri");
+    let told = cdrveil(&reload, &[]);
+    assert_eq!(told.status.code(), Some(78));
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("countri") && !told.contains("credential"), "{told}");
+    place.edit("policy.toml", "countri", "country");
     // What the comment in the manifest says of files.
     let data = data.join("keyring.toml");
     fs::set_permissions(&data, fs::Permissions::from_mode(0o600)).unwrap();

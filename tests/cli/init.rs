@@ -46,6 +46,19 @@ fn every_preset_gives_a_configuration_that_check_accepts() {
     }
 }
 
+/// The kernel lets nobody replace the folder he stands in by the name ".".
+#[test]
+fn the_empty_folder_one_stands_in_is_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let here = place.path().join("here");
+    fs::create_dir(&here).unwrap();
+    let made = init(&here, &[".", "--preset", "twilio", "--country", "GB"]);
+    assert!(made.status.success(), "{}", said(&made));
+    assert!(said(&made).contains("cd \"$PWD\""), "{}", said(&made));
+    let checked = run(&here, &["check", "--config", "cdrveil.toml", "--offline"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+}
+
 #[test]
 fn secrets_are_fresh_and_their_owners_alone_and_nothing_is_overwritten() {
     let place = tempfile::tempdir().unwrap();

@@ -63,7 +63,11 @@ impl Held {
 
     /// In offsets.
     pub(super) fn lag(&self) -> Option<u64> {
-        let (committed, high) = (self.committed?, self.high_watermark?);
+        let high = self.high_watermark?;
+        let Some(committed) = self.committed else {
+            // Never committed, as there was never anything.
+            return self.is_caught_up().then_some(0);
+        };
         // A watermark may be older than our commit: that is no lag.
         Some(u64::try_from(high.saturating_sub(committed)).unwrap_or(0))
     }
@@ -148,6 +152,22 @@ mod tests {
         held.learn(&position(9, Some(10), 10), now);
         assert_eq!(held.lag(), Some(1), "offsets know no better");
         assert_eq!(shown(&held, now.plus(SECOND * 60)).unwrap(), "0.0");
+    }
+
+    #[test]
+    fn a_partition_that_holds_nothing_is_not_behind() {
+        let start = Now::read();
+        let mut held = Held::new(start);
+        let mut empty = position(0, Some(0), 0);
+        empty.committed = None;
+        held.learn(&empty, start);
+        assert_eq!(held.lag(), Some(0));
+        assert_eq!(shown(&held, start.plus(SECOND * 600)).unwrap(), "0.0");
+        held.learn(&empty, start.plus(SECOND * 600));
+        empty.high_watermark = Some(1);
+        held.learn(&empty, start.plus(SECOND * 601));
+        assert_eq!(held.lag(), None, "where reading begins is not known");
+        assert_eq!(shown(&held, start.plus(SECOND * 602)).unwrap(), "2.0");
     }
 
     #[test]

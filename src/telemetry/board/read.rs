@@ -8,8 +8,8 @@ use super::{Board, Books, Lane};
 use crate::telemetry::names;
 use crate::telemetry::series::{Scrape, Sum};
 use crate::telemetry::status::{
-    EpochStatusLine, KeyringFacts, KeyringStatus, LaneState, LaneStatus, NextKey, Now, PartitionStatus,
-    ReadyCheck, RejectedStatus, SkippedStatus, Status, TransactionStatus, UnixMillis,
+    EpochFacts, EpochStatusLine, KeyringFacts, KeyringStatus, LaneState, LaneStatus, NextKey, Now,
+    PartitionStatus, ReadyCheck, RejectedStatus, SkippedStatus, Status, TransactionStatus, UnixMillis,
 };
 use crate::telemetry::summary::Summary;
 
@@ -41,7 +41,8 @@ impl Board {
         single(&names::PRODUCER_QUEUE, queued as f64);
         single(&names::RECONCILIATION, self.reconciliation_difference() as f64);
         if let Some(keyring) = &self.keyring {
-            keyring_gauges(scrape, keyring, UnixMillis(now.unix_millis()));
+            let at = UnixMillis(now.unix_millis());
+            keyring_gauges(scrape, keyring, self.in_use(at), at);
         }
         let reload_ok = u8::from(self.keyring_error.is_none());
         single(&names::KEYRING_RELOAD_OK, f64::from(reload_ok));
@@ -111,8 +112,26 @@ impl Board {
         let Some(keyring) = &self.keyring else {
             return Some("not loaded".to_owned());
         };
-        let served = keyring.epochs.iter().any(|epoch| epoch.serves(at));
-        (!served).then(|| format!("no active key at {at}"))
+        if self.in_use(at).is_some() {
+            return None;
+        }
+        Some(match keyring.in_use(at) {
+            Some(epoch) => format!(
+                "key \"{}\" is not used: the register does not confirm it",
+                epoch.id
+            ),
+            None => format!("no active key at {at}"),
+        })
+    }
+
+    /// The epoch whose key calls of now get.
+    fn in_use(&self, at: UnixMillis) -> Option<&EpochFacts> {
+        let withheld = |id| {
+            let register = self.register.as_ref();
+            register.is_some_and(|register| register.withheld.contains(id))
+        };
+        let epoch = self.keyring.as_ref()?.in_use(at)?;
+        (!withheld(&epoch.id)).then_some(epoch)
     }
 
     fn register_fault(&self) -> Option<String> {
@@ -228,7 +247,7 @@ impl Board {
             (keyring.fingerprint.clone(), &keyring.epochs)
         });
         let next = self.keyring.as_ref().and_then(|keyring| keyring.next(at));
-        let in_use = self.keyring.as_ref().and_then(|keyring| keyring.in_use(at));
+        let in_use = self.in_use(at);
         KeyringStatus {
             fingerprint,
             in_use: in_use.map(|epoch| epoch.id.clone()),
@@ -260,12 +279,12 @@ impl Board {
 }
 
 /// Windows pass while nothing is loaded: all of it is looked up when somebody asks.
-fn keyring_gauges(scrape: &Scrape, keyring: &KeyringFacts, at: UnixMillis) {
+fn keyring_gauges(scrape: &Scrape, keyring: &KeyringFacts, in_use: Option<&EpochFacts>, at: UnixMillis) {
     scrape.gauge(&names::KEYRING_INFO, &[&keyring.fingerprint], 1.0);
     for (state, keys) in keyring.states(at) {
         scrape.gauge(&names::KEYRING_KEYS, &[&state], keys as f64);
     }
-    if let Some(epoch) = keyring.in_use(at) {
+    if let Some(epoch) = in_use {
         scrape.gauge(&names::KEYRING_ACTIVE, &[&epoch.id], 1.0);
     }
     let next = keyring.next(at);
