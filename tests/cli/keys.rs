@@ -575,7 +575,9 @@ fn a_list_without_a_broker_shows_the_file_and_says_so() {
         "{line}"
     );
     assert!(
-        table.err.starts_with("cdrveil: register \"cdrveil.register\": "),
+        table
+            .err
+            .starts_with("cdrveil: register \"cdrveil.register\" at 127.0.0.1:1: "),
         "{}",
         table.err
     );

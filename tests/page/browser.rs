@@ -47,6 +47,8 @@ impl Tab {
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "sh"])
             .arg(program().unwrap())
+            // What it leaves behind when it is killed goes with its profile.
+            .env("TMPDIR", profile.path())
             .args([
                 "--headless=new",
                 "--remote-debugging-pipe",

@@ -496,6 +496,8 @@ fn java(folder: &Path, jvm: Jvm) -> Command {
     }
     command.args([HEAP, "-Xms128m", "-cp"]);
     command.arg(format!("{}/*", jars().display()));
+    // A broker that is killed leaves its unpacked libraries behind: with its data.
+    command.arg(format!("-Djava.io.tmpdir={}", folder.display()));
     command.arg(format!(
         "-Dlog4j2.configurationFile={}",
         folder.join("log4j2.properties").display()
